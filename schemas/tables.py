@@ -1,0 +1,403 @@
+"""Every table, in SQLAlchemy Core: the only module of this package that imports SQLAlchemy.
+
+Quantities are BIGINT thousandths of the supplier's unit, costs BIGINT ten-thousandths (docs/decisions/0003); the public
+views show NUMERIC. Times are UTC. The views and indexes are made by the migrations.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeEngine
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC instant: TIMESTAMPTZ on PostgreSQL, sortable ISO-8601 text with six decimals on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the column type of this database."""
+        return dialect.type_descriptor(String(32) if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Return what the driver stores. Raises ValueError for a naive datetime."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            msg = "naive datetime given to the database; use aware UTC"
+            raise ValueError(msg)
+        value = value.astimezone(UTC)
+        return value.isoformat(timespec="microseconds") if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        """Return the aware UTC instant that was stored."""
+        if value is None:
+            return None
+        return datetime.fromisoformat(value) if isinstance(value, str) else value.astimezone(UTC)
+
+
+# SQLite numbers rows only in INTEGER PRIMARY KEY columns
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# One row per feed ever seen: its order position, lease and clock. `fence` grows with every lease taken.
+feed = Table(
+    "feed",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("code", String(130), nullable=False, unique=True),  # "acme.stock"
+    Column("supplier", String(60), nullable=False),
+    Column("supplier_name", Text, nullable=False),
+    Column("supplier_kind", String(30), nullable=False),
+    Column("config_version", String(64)),
+    Column("policy", JSON, nullable=False, default=dict),  # what ATS needs of the config: trust, buffer, priority, stale_after …
+    Column("in_shadow", Boolean, nullable=False, default=True),
+    Column("epoch", Integer, nullable=False, default=0),  # grows with every undo
+    Column("last_applied_id", BigInteger),  # delivery whose snapshot the levels are
+    Column("as_of", UtcDateTime),  # of that snapshot, refreshed by "unchanged" deliveries
+    Column("order_key", BigInteger),  # order position of the last applied delivery, microseconds or arrival number
+    Column("confirmed_at", UtcDateTime),  # when the levels were last confirmed by a delivery (our clock)
+    Column("content_since", UtcDateTime),  # as_of of the first delivery with these bytes: "export frozen"
+    Column("stale_at", UtcDateTime),  # as_of + stale_after
+    Column("is_stale", Boolean, nullable=False, default=False),  # as last judged by the sweep
+    Column("missing_after", Integer, nullable=False, default=2),  # absent snapshots until a level counts as 0
+    Column("superseded_in_a_row", Integer, nullable=False, default=0),
+    Column("listing", JSON, nullable=False, default=dict),  # last listing of the source (settle rule)
+    Column("collected_at", UtcDateTime),  # last finished collect
+    Column("last_error", Text),
+    Column("fence", BigInteger, nullable=False, default=0),
+    Column("lease_holder", String(200)),
+    Column("lease_until", UtcDateTime),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("feed_id", Integer, ForeignKey("feed.id"), nullable=False),
+    Column("source_name", Text, nullable=False),
+    Column("source_identity", Text, nullable=False),
+    Column("source_time", UtcDateTime),
+    Column("sha256", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("config_version", String(64), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("as_of", UtcDateTime),
+    Column("order_key", BigInteger),
+    Column("state", String(20), nullable=False, default="received"),
+    Column("reason", Text),  # one sentence: why it is in this state
+    Column("reason_code", String(40)),
+    Column("ended_at", UtcDateTime),
+    Column("applied_before_id", BigInteger),  # the delivery whose snapshot this one replaced
+    Column("feed_before", JSON),  # as_of, order_key, confirmed_at … before it was applied (undo)
+    Column("epoch", Integer, nullable=False, default=0),
+    Column("rows_read", BigInteger),
+    Column("rows_accepted", BigInteger),
+    Column("rows_rejected", BigInteger),
+    Column("rows_skipped", BigInteger),
+    Column("skipped", JSON),  # reason → rows
+    Column("records", BigInteger),
+    Column("changes", BigInteger),
+    Column("reading", JSON),
+    Column("findings", JSON),
+    Column("profile", JSON),  # what the guard compares the next delivery with
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("acknowledgement", String(10), nullable=False, default="none"),  # none | pending | done | failed
+    Column("reference", JSON),
+    UniqueConstraint("feed_id", "source_identity", "sha256", "config_version"),
+    Index("ix_delivery_feed_id_state", "feed_id", "state"),
+    Index("ix_delivery_feed_id_sha256", "feed_id", "sha256"),
+    CheckConstraint(
+        "state IN ('received','applied','held','rejected','superseded','duplicate','unchanged','ignored','undone')", name="state"
+    ),
+)
+
+rejection = Table(
+    "rejection",
+    metadata,
+    Column("delivery_id", BigInteger, ForeignKey("delivery.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # 1, 2, 3 … within the delivery
+    Column("row", BigInteger),
+    Column("line", BigInteger),
+    Column("column_name", Text),
+    Column("value", Text),
+    Column("code", String(40), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("severity", String(10), nullable=False),
+)
+
+# The central table. Absent keys keep their row: missing_count says for how many complete snapshots in a row.
+inventory = Table(
+    "inventory",
+    metadata,
+    # No foreign keys here: PostgreSQL would check each of a million rows; `stockfeed db check` does instead.
+    Column("feed_id", Integer, primary_key=True, autoincrement=False),
+    Column("supplier_sku", Text, primary_key=True),
+    Column("location", Text, primary_key=True),
+    Column("condition", Text, primary_key=True),
+    Column("sku", Text),  # master SKU; null: not linked
+    Column("on_hand", BigInteger),
+    Column("available", BigInteger),
+    Column("on_order", BigInteger),
+    Column("unit", Text),
+    Column("next_available_on", Date),
+    Column("unit_cost", BigInteger),
+    Column("currency", String(3)),
+    Column("gtin", String(14)),
+    Column("mpn", Text),
+    Column("delivery_id", BigInteger, nullable=False),  # last changed by
+    Column("source_row", BigInteger, nullable=False),
+    Column("missing_count", SmallInteger, nullable=False, default=0),
+    Column("unconfirmed_count", SmallInteger, nullable=False, default=0),
+    Column("confirmed_delivery_id", BigInteger),  # null: by the feed's last applied delivery
+    Index("ix_inventory_sku", "sku"),
+    sqlite_with_rowid=False,
+)
+
+# Append-only history. `id` is taken from `clock` inside the commit, so a smaller id is never visible later.
+level_change = Table(
+    "level_change",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("feed_id", Integer, nullable=False),
+    Column("supplier_sku", Text, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("condition", Text, nullable=False),
+    Column("sku", Text),
+    Column("kind", String(12), nullable=False),  # new | changed | missing | unconfirmed | confirmed | undone
+    Column("delivery_id", BigInteger, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("before", JSON),  # the whole row before, null for a new one
+    Column("on_hand_before", BigInteger),
+    Column("available_before", BigInteger),
+    Column("on_hand_after", BigInteger),
+    Column("available_after", BigInteger),
+    Column("on_order_after", BigInteger),
+    Index("ix_level_change_delivery_id", "delivery_id"),
+    Index("ix_level_change_feed_id_supplier_sku", "feed_id", "supplier_sku"),
+)
+
+# Counters whose row lock orders commits: "change" numbers level_change, ats_change and dirty_mark together.
+clock = Table("clock", metadata, Column("name", String(20), primary_key=True), Column("value", BigInteger, nullable=False))
+
+# Reasons besides level changes to compute ATS again: sku, feed or everything.
+dirty_mark = Table(
+    "dirty_mark",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(10), nullable=False),  # sku | feed | all
+    Column("key", Text, nullable=False),  # master SKU, feed id as text, or ""
+    Column("reason", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+product = Table(
+    "product",
+    metadata,
+    Column("sku", Text, primary_key=True),
+    Column("brand", Text),
+    Column("tags", JSON, nullable=False, default=list),
+)
+
+product_link = Table(
+    "product_link",
+    metadata,
+    Column("feed_id", Integer, ForeignKey("feed.id"), primary_key=True),
+    Column("supplier_sku", Text, primary_key=True),
+    Column("sku", Text, nullable=False),
+    Column("factor_numerator", Integer, nullable=False, default=1),  # sellable units per supplier unit
+    Column("factor_denominator", Integer, nullable=False, default=1),
+    Index("ix_product_link_sku", "sku"),
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("kind", String(12), nullable=False),  # delivery | publish
+    Column("feed_id", Integer),
+    Column("delivery_id", BigInteger),
+    Column("channel", String(60)),
+    Column("findings", JSON, nullable=False),
+    Column("state", String(12), nullable=False, default="open"),  # open | released | rejected | superseded
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("decided_at", UtcDateTime),
+    Column("decided_by", Text),
+    Column("reason", Text),
+    Index("ix_hold_state", "state"),
+)
+
+# Units that are sold or promised but not yet inside the supplier's number. feed_id null: without a source.
+reservation = Table(
+    "reservation",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("kind", String(12), nullable=False),  # order | seen_sale
+    Column("sku", Text, nullable=False),
+    Column("feed_id", Integer),
+    Column("channel", String(60)),
+    Column("channel_location", Text),
+    Column("units", BigInteger, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("sources", JSON),  # seen sales: {"feeds": [id …], "locations": [source location …]} the units may have come from
+    Column("released_at", UtcDateTime),
+    Column("released_by", Text),  # "delivery 17"
+    Index("ix_reservation_sku", "sku"),
+)
+
+channel = Table(
+    "channel",
+    metadata,
+    Column("code", String(60), primary_key=True),
+    Column("config_version", String(64)),
+    Column("cursor", BigInteger, nullable=False, default=0),  # last change id that ATS has seen
+    Column("approved_at", UtcDateTime),
+    Column("approved_by", Text),
+    Column("paused_at", UtcDateTime),
+    Column("paused_by", Text),
+    Column("reconciled_at", UtcDateTime),
+    Column("last_error", Text),
+    Column("fence", BigInteger, nullable=False, default=0),
+    Column("lease_holder", String(200)),
+    Column("lease_until", UtcDateTime),
+)
+
+listing = Table(
+    "listing",
+    metadata,
+    Column("channel", String(60), primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("channel_location", Text, primary_key=True),
+    Column("ids", JSON, nullable=False),
+    Column("status", String(12), nullable=False),
+    Column("message", Text),
+    Column("confirmed_quantity", BigInteger),  # what the channel last confirmed or showed and we accounted for
+    Column("confirmed_version", BigInteger),
+    Column("confirmed_at", UtcDateTime),
+    Column("resolved_at", UtcDateTime, nullable=False),
+)
+
+available_to_sell = Table(
+    "available_to_sell",
+    metadata,
+    Column("channel", String(60), primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("channel_location", Text, primary_key=True),
+    Column("quantity", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("reason_code", String(40), nullable=False),
+    Column("fresh_quantity", BigInteger),  # the last quantity that was not a staleness or shadow zero (publish gate)
+    Column("steps", JSON, nullable=False),
+    Column("computed_at", UtcDateTime, nullable=False),
+)
+
+# Append-only ATS history, numbered from the same clock as level_change.
+ats_change = Table(
+    "ats_change",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("channel", String(60), nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("channel_location", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("before", BigInteger),
+    Column("after", BigInteger, nullable=False),
+    Column("reason_code", String(40), nullable=False),
+    Column("cause", Text),  # "delivery 17", or why the SKU was marked dirty
+    Column("baseline", BigInteger),  # what the publish gate compares with: before, or the last fresh value after staleness
+    Column("at", UtcDateTime, nullable=False),
+    Index("ix_ats_change_channel_at", "channel", "at"),
+)
+
+# The outbox. At most one pending row per listing: a newer value supersedes it. A batch is stored before it is sent.
+publication = Table(
+    "publication",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("channel", String(60), nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("channel_location", Text, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("expected", BigInteger),  # compare-and-set value of the attempt in flight
+    Column("version", BigInteger, nullable=False),
+    Column("idempotency_key", String(64), nullable=False),
+    Column("batch", String(64)),
+    Column("state", String(12), nullable=False, default="pending"),
+    Column("cause", Text),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("answer_code", Text),
+    Column("answer", Text),
+    Column("hold_id", BigInteger),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Index("ix_publication_channel_state", "channel", "state"),
+    Index("ix_publication_channel_sku", "channel", "sku"),
+    CheckConstraint("state IN ('pending','sent','confirmed','failed','unknown','superseded','held')", name="state"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("act", String(40), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text),
+    Column("detail", JSON),
+)
+
+contract_audit = Table(
+    "contract_audit",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("delivery_id", BigInteger, ForeignKey("delivery.id"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("agrees", Boolean, nullable=False),
+    Column("result", JSON, nullable=False),
+)
+
+# When each safety check last ran and what it found: a check that stops running is itself an alarm.
+check_run = Table(
+    "check_run",
+    metadata,
+    Column("name", String(60), primary_key=True),
+    Column("ran_at", UtcDateTime, nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("detail", JSON),
+)

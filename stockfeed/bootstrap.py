@@ -1,0 +1,66 @@
+"""The composition root: settings in, one App with everything the verbs need out.
+
+Never reads a secret: connections are resolved when a verb asks for one.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from sqlalchemy import Engine
+
+from schemas.connections import Connection
+from stockfeed.secrets import find_connection
+from stockfeed.settings import Config, Settings, load_config
+from stockfeed.store.archive import Archive
+from stockfeed.store.engine import make_engine
+
+Clock = Callable[[], datetime]
+Resolver = Callable[[str], Connection]
+
+
+def utc_now() -> datetime:
+    """Return the present instant, aware UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What every verb gets: settings, configuration, database, archive, clock and where secrets come from."""
+
+    settings: Settings
+    config: Config
+    engine: Engine
+    archive: Archive
+    clock: Clock
+    resolve: Resolver
+
+
+@contextmanager
+def open_app(
+    settings: Settings, *, config: Config | None = None, resolver: Resolver | None = None, clock: Clock = utc_now
+) -> Iterator[App]:
+    """Yield an App for these settings and close its database connections afterwards.
+
+    Raises ConfigError with every mistake of every configuration file.
+    """
+    engine = make_engine(settings.database_url)
+    try:
+        yield App(
+            settings=settings,
+            config=config if config is not None else load_config(settings),
+            engine=engine,
+            archive=Archive(settings.archive_dir),
+            clock=clock,
+            resolve=resolver or _from_environment(),
+        )
+    finally:
+        engine.dispose()
+
+
+def _from_environment() -> Resolver:
+    import os
+
+    return partial(find_connection, environ=os.environ)

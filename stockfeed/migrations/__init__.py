@@ -1,0 +1,1 @@
+"""Alembic migrations, shipped in the wheel: `stockfeed db upgrade` works in any container."""

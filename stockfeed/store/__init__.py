@@ -1,0 +1,1 @@
+"""Everything that is kept: database and archive. Decides nothing: the pipeline does."""

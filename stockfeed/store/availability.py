@@ -1,0 +1,361 @@
+"""Available to sell in the database: which SKUs are dirty, what is known of them, and writing what changed.
+
+All set-based: the dirty SKUs stand in a temporary table and are read in pages. Never computes a quantity.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    MetaData,
+    String,
+    Table,
+    Text,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from schemas.tables import (
+    ats_change,
+    available_to_sell,
+    dirty_mark,
+    feed,
+    inventory,
+    level_change,
+    product,
+    product_link,
+    publication,
+    reservation,
+)
+from stockfeed.store.engine import next_change_ids
+from transforms.availability import Level, Reserved, SkuStock, SourceFeed
+
+_temporary = MetaData()
+#: The SKUs to compute, each with the newest reason.
+dirty = Table("dirty", _temporary, Column("sku", Text, primary_key=True), Column("cause", Text), prefixes=["TEMPORARY"])
+#: Changed values of this run: they become ats_change and publication rows at its end, when change ids are taken.
+changed = Table(
+    "changed",
+    _temporary,
+    Column("sku", Text, primary_key=True),
+    Column("channel_location", Text, primary_key=True),
+    Column("version", BigInteger),
+    Column("before", BigInteger),
+    Column("baseline", BigInteger),
+    Column("after", BigInteger),
+    Column("reason_code", String(40)),
+    Column("cause", Text),
+    Column("is_sent", BigInteger),
+    prefixes=["TEMPORARY"],
+)
+
+
+class Offered(NamedTuple):
+    """What a channel location offers of a SKU now."""
+
+    quantity: int
+    version: int
+    reason_code: str
+    fresh_quantity: int | None
+    steps: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A newly computed value for one SKU and channel location, and what was offered `before` (None: nothing yet).
+
+    `is_sent` False: explained only, not offered to the channel (a new SKU in shadow).
+    """
+
+    sku: str
+    location: str
+    now: Offered
+    before: Offered | None
+    cause: str
+    is_sent: bool = True
+
+    @property
+    def is_new_value(self) -> bool:
+        """Return whether the value itself is new, not only its explanation."""
+        return self.before is None or self.now.version != self.before.version
+
+
+def load_feeds(connection: Connection, now: datetime) -> dict[int, SourceFeed]:
+    """Return what counts of every feed at `now`, by feed id."""
+    rows = connection.execute(
+        select(
+            *(
+                feed.c[n]
+                for n in ("id", "code", "supplier", "policy", "in_shadow", "as_of", "stale_at", "is_stale", "missing_after")
+            )
+        )
+    )
+    return {row.id: _source(row, now) for row in rows}
+
+
+def _source(row: Any, now: datetime) -> SourceFeed:
+    policy = row.policy
+    lag = timedelta(seconds=policy.get("order_lag_s", 0))
+    return SourceFeed(
+        id=row.id,
+        code=row.code,
+        supplier=row.supplier,
+        # a limit that passed since the last sweep counts at once
+        is_stale=row.is_stale or (row.stale_at is not None and row.stale_at <= now),
+        in_shadow=row.in_shadow,
+        counts_when_stale=policy.get("stale_policy") == "keep",
+        gross=policy.get("quantities") == "gross",
+        orders_after=row.as_of - lag if row.as_of else None,
+        trust=Fraction(policy.get("trust", "1/1")),
+        buffer=policy.get("buffer", 0),
+        priority=policy.get("priority", 1),
+        missing_after=row.missing_after,
+    )
+
+
+def collect_dirty(connection: Connection, channel: str, *, after: int, upto: int, whole: str | None) -> None:
+    """Fill `dirty` with the SKUs changed or marked by change ids in (after, upto], or with all when `whole` gives a reason."""
+    for name in ("dirty", "changed"):
+        connection.execute(text(f"DROP TABLE IF EXISTS {_schema(connection)}{name}"))
+    _temporary.create_all(connection, checkfirst=False)
+    _add_changed_levels(connection, after, upto)
+    marks = connection.execute(
+        select(dirty_mark.c.kind, dirty_mark.c.key, dirty_mark.c.reason)
+        .where(dirty_mark.c.id > after, dirty_mark.c.id <= upto)
+        .order_by(dirty_mark.c.id.desc())
+    ).all()
+    skus = {mark.key: mark.reason for mark in reversed(marks) if mark.kind == "sku"}
+    if skus:
+        connection.execute(_insert_dirty(connection), [{"sku": sku, "cause": cause} for sku, cause in skus.items()])
+    for key, cause in {mark.key: mark.reason for mark in reversed(marks) if mark.kind == "feed"}.items():
+        _add_feed(connection, int(key), cause)
+    whole = whole or next((mark.reason for mark in marks if mark.kind == "all"), None)
+    if whole is not None:
+        _add_everything(connection, channel, whole)
+
+
+def _schema(connection: Connection) -> str:
+    return "temp." if connection.dialect.name == "sqlite" else "pg_temp."
+
+
+def _insert_dirty(connection: Connection) -> Any:
+    build = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return build(dirty).on_conflict_do_nothing()
+
+
+def _add_changed_levels(connection: Connection, after: int, upto: int) -> None:
+    rows = (
+        select(level_change.c.sku, literal("delivery ") + func.max(level_change.c.delivery_id).cast(Text))
+        .where(level_change.c.id > after, level_change.c.id <= upto, level_change.c.sku.is_not(None))
+        .group_by(level_change.c.sku)
+    )
+    connection.execute(insert(dirty).from_select(["sku", "cause"], rows))
+
+
+def _add_feed(connection: Connection, feed_id: int, cause: str) -> None:
+    rows = (
+        select(inventory.c.sku, literal(cause, Text).label("cause"))
+        .distinct()
+        .where(inventory.c.feed_id == feed_id, inventory.c.sku.is_not(None))
+    )
+    connection.execute(_insert_dirty(connection).from_select(["sku", "cause"], rows))
+
+
+def _add_everything(connection: Connection, channel: str, cause: str) -> None:
+    for rows in (
+        select(inventory.c.sku, literal(cause, Text).label("cause")).distinct().where(inventory.c.sku.is_not(None)),
+        select(available_to_sell.c.sku, literal(cause, Text).label("cause"))
+        .distinct()
+        .where(available_to_sell.c.channel == channel),
+    ):
+        connection.execute(_insert_dirty(connection).from_select(["sku", "cause"], rows))
+
+
+def dirty_pages(connection: Connection, size: int) -> Iterator[dict[str, str]]:
+    """Yield the dirty SKUs with their causes, at most `size` at a time."""
+    last: str | None = None
+    while True:
+        query = select(dirty.c.sku, dirty.c.cause).order_by(dirty.c.sku).limit(size)
+        page = connection.execute(query if last is None else query.where(dirty.c.sku > last)).all()
+        if not page:
+            return
+        yield {row.sku: row.cause for row in page}
+        last = page[-1].sku
+
+
+def load_stock(connection: Connection, skus: Sequence[str], *, with_products: bool) -> dict[str, SkuStock]:
+    """Return what is known of each SKU: levels with their factors, open reservations, brand and tags (if asked for)."""
+    levels: dict[str, list[Level]] = {sku: [] for sku in skus}
+    for sku, *values in connection.execute(_levels_query(), {"skus": list(skus)}):
+        levels[sku].append(Level(*values))
+    reserved = _load_reserved(connection, skus)
+    products: dict[str, Any] = {}
+    if with_products:
+        rows = connection.execute(select(product.c.sku, product.c.brand, product.c.tags).where(product.c.sku.in_(skus)))
+        products = {row.sku: row for row in rows}
+    return {
+        sku: SkuStock(
+            sku=sku,
+            levels=levels[sku],
+            reserved=reserved.get(sku, ()),
+            brand=products[sku].brand if sku in products else None,
+            tags=frozenset(products[sku].tags) if sku in products else (),
+        )
+        for sku in skus
+    }
+
+
+def _levels_query() -> Any:
+    i, link = inventory.c, product_link.c
+    return (
+        select(
+            i.sku,
+            i.feed_id,
+            i.location,
+            i.on_hand,
+            i.available,
+            i.missing_count,
+            i.unconfirmed_count,
+            func.coalesce(link.factor_numerator, 1),
+            func.coalesce(link.factor_denominator, 1),
+        )
+        .select_from(
+            inventory.outerjoin(
+                product_link, (link.feed_id == i.feed_id) & (link.supplier_sku == i.supplier_sku) & (link.sku == i.sku)
+            )
+        )
+        .where(i.sku.in_(bindparam("skus", expanding=True)))
+        .order_by(i.sku, i.feed_id, i.location, i.supplier_sku, i.condition)
+    )
+
+
+def _load_reserved(connection: Connection, skus: Sequence[str]) -> dict[str, list[Reserved]]:
+    r = reservation.c
+    rows = connection.execute(
+        select(r.sku, r.kind, r.units, r.seen_at, r.feed_id, r.sources)
+        .where(r.released_at.is_(None), r.sku.in_(skus))
+        .order_by(r.sku, r.id)
+    )
+    found: dict[str, list[Reserved]] = {}
+    for row in rows:
+        sources = row.sources or {}
+        feeds, places = frozenset(sources.get("feeds", ())), frozenset(sources.get("locations", ()))
+        found.setdefault(row.sku, []).append(Reserved(row.kind, row.units, row.seen_at, row.feed_id, feeds, places))
+    return found
+
+
+def load_offered(connection: Connection, channel: str, skus: Sequence[str]) -> dict[tuple[str, str], Offered]:
+    """Return what the channel offers now, by (SKU, channel location)."""
+    a = available_to_sell.c
+    rows = connection.execute(
+        select(a.sku, a.channel_location, a.quantity, a.version, a.reason_code, a.fresh_quantity, a.steps).where(
+            a.channel == channel, a.sku.in_(skus)
+        )
+    )
+    return {(sku, location): Offered(*values) for sku, location, *values in rows}
+
+
+def write_page(connection: Connection, channel: str, changes: Sequence[Change], at: datetime) -> None:
+    """Write new and changed rows of `available_to_sell`, and remember the changed values for `publish_changes`."""
+    a = available_to_sell.c
+    new = [_row(channel, change, at) for change in changes if change.before is None]
+    if new:
+        connection.execute(insert(available_to_sell), new)
+    old = [{f"b_{k}": v for k, v in _row(channel, change, at).items()} for change in changes if change.before is not None]
+    if old:
+        values = {
+            name: bindparam(f"b_{name}")
+            for name in ("quantity", "version", "reason_code", "fresh_quantity", "steps", "computed_at")
+        }
+        keys = (c == bindparam(f"b_{c.name}") for c in (a.channel, a.sku, a.channel_location))
+        connection.execute(update(available_to_sell).where(*keys).values(values), old)
+    rows = [_history(change) for change in changes if change.is_new_value]
+    if rows:
+        connection.execute(insert(changed), rows)
+
+
+def _row(channel: str, change: Change, at: datetime) -> Mapping[str, Any]:
+    return {
+        "channel": channel,
+        "sku": change.sku,
+        "channel_location": change.location,
+        **change.now._asdict(),
+        "computed_at": at,
+    }
+
+
+def _history(change: Change) -> dict[str, Any]:
+    before = change.before
+    is_comparable = before is not None and before.reason_code not in {"stale", "in_shadow"}
+    baseline = None if before is None else before.quantity if is_comparable else before.fresh_quantity
+    return {
+        "sku": change.sku,
+        "channel_location": change.location,
+        "version": change.now.version,
+        "before": None if before is None else before.quantity,
+        "baseline": baseline,
+        "after": change.now.quantity,
+        "reason_code": change.now.reason_code,
+        "cause": change.cause,
+        "is_sent": int(change.is_sent),
+    }
+
+
+def publish_changes(connection: Connection, channel: str, at: datetime) -> int:
+    """Write this run's changed values to `ats_change` and the outbox, and return how many there were.
+
+    Older waiting rows of the same listings become superseded. A held row's cause stays with its listing unless a
+    delivery brought the new value: recomputing for another reason does not get a held change past the gate (staleness zeros do pass).
+    """
+    count = int(connection.execute(select(func.count()).select_from(changed)).scalar_one())
+    if not count:
+        return 0
+    p, c = publication.c, changed.c
+    same = (p.channel == channel, p.sku == c.sku, p.channel_location == c.channel_location)
+    held_cause = select(func.max(p.cause)).where(*same, p.state == "held").scalar_subquery()
+    connection.execute(
+        update(changed)
+        .where(~c.cause.like("delivery %"), c.reason_code != "stale", exists().where(*same, p.state == "held"))
+        .values(cause=held_cause)
+    )
+    in_changed = exists().where(c.sku == p.sku, c.channel_location == p.channel_location)
+    connection.execute(
+        update(publication)
+        .where(p.channel == channel, p.state.in_(("pending", "held")), in_changed)
+        .values(state="superseded", ended_at=at)
+    )
+    row = [literal(channel), c.sku, c.channel_location]
+    when = literal(at, ats_change.c.at.type)
+    outbox = select(*row, c.after, c.version, literal(""), literal("pending"), c.cause, literal(0), when).where(c.is_sent == 1)
+    names = [
+        "channel",
+        "sku",
+        "channel_location",
+        "quantity",
+        "version",
+        "idempotency_key",
+        "state",
+        "cause",
+        "attempts",
+        "created_at",
+    ]
+    connection.execute(insert(publication).from_select(names, outbox.order_by(c.sku, c.channel_location)))
+    base = next_change_ids(connection, count)
+    number = func.row_number().over(order_by=(c.sku, c.channel_location)) + base
+    history = select(number, *row, c.version, c.before, c.after, c.reason_code, c.cause, c.baseline, when)
+    names = ["id", "channel", "sku", "channel_location", "version", "before", "after", "reason_code", "cause", "baseline", "at"]
+    connection.execute(insert(ats_change).from_select(names, history))
+    return count

@@ -1,0 +1,162 @@
+"""The database connection: SQLite (embedded) and PostgreSQL, one transaction at a time, errors as ours.
+
+Never holds a transaction open across a call to the outside world.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
+
+from schemas.errors import ConfigError, PermanentError, StockfeedError, TransientError
+
+_BUSY_SECONDS = 30.0  # a second writer waits this long for SQLite's one write lock
+
+
+def _json_default(value: object) -> object:
+    if isinstance(value, (Decimal, Fraction)):
+        return str(value)
+    msg = f"not JSON: {type(value).__name__}"
+    raise TypeError(msg)
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, default=_json_default, ensure_ascii=False, sort_keys=True)
+
+
+def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS) -> Engine:
+    """Return an engine for `url` (sqlite:///path or postgresql://…); nothing is connected yet."""
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError as error:
+        raise ConfigError(
+            f"the database address is not a URL: {error}", "Use sqlite:///path or postgresql://user@host/name."
+        ) from error
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, busy_seconds)
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return create_engine(parsed, json_serializer=_dumps, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    raise ConfigError(
+        f"unknown kind of database: {parsed.get_backend_name()}", "Use sqlite:///path or postgresql://user@host/name."
+    )
+
+
+def _sqlite_engine(url: str, busy_seconds: float) -> Engine:
+    engine = create_engine(url, json_serializer=_dumps, connect_args={"timeout": busy_seconds})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours: see _begin
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {int(busy_seconds * 1000)}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "temp_store = FILE",
+            "cache_size = -65536",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes the write lock at once: upgrading a read transaction later fails without waiting.
+        mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+@contextmanager
+def write(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection inside one transaction that commits at the end, or rolls back on any error."""
+    with translated(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def read(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection that sees one consistent snapshot and writes nothing."""
+    with translated(engine):
+        if engine.dialect.name == "sqlite":
+            with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection:
+                yield connection
+        else:
+            with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+                yield connection
+
+
+@contextmanager
+def translated(engine: Engine) -> Iterator[None]:
+    """Turn the database driver's errors into ours, naming the database without its password."""
+    name = engine.url.render_as_string(hide_password=True)
+    try:
+        yield
+    except StockfeedError:
+        raise
+    except exc.OperationalError as error:
+        raise _operational(name, error) from error
+    except exc.InterfaceError as error:
+        raise TransientError(f"the connection to the database {name} was lost", "Try again.", str(error.orig)) from error
+    except exc.ProgrammingError as error:
+        if _is_missing_table(error):
+            raise ConfigError(f"the database {name} has no tables yet", "Run `stockfeed db upgrade`.", str(error.orig)) from error
+        raise
+
+
+def _is_missing_table(error: exc.DBAPIError) -> bool:
+    words = str(error.orig)
+    return "no such table" in words or ("relation" in words and "does not exist" in words)
+
+
+#: What the drivers' words mean for the caller: (words, error class, sentence, remedy). The first match counts.
+_MEANINGS: tuple[tuple[tuple[str, ...], type[StockfeedError], str, str], ...] = (
+    (("locked", "busy"), TransientError, "is locked by another process", "Try again when the other run has ended."),
+    (
+        ("is full", "No space left"),
+        TransientError,
+        "has no space left on its disk",
+        "Free some space, then run the same command again.",
+    ),
+    (("readonly", "read-only"), PermanentError, "is read-only", "Give the process write access to it."),
+    (("unable to open",), ConfigError, "cannot be opened", "Check STOCKFEED_DATABASE_URL and the folder's access rights."),
+    (("authentication failed",), ConfigError, "refused the login", "Check the user and password in STOCKFEED_DATABASE_URL."),
+    (("does not exist",), ConfigError, "does not exist", "Check STOCKFEED_DATABASE_URL, or create the database."),
+)
+
+
+def _operational(name: str, error: exc.OperationalError) -> StockfeedError:
+    words = str(error.orig)
+    if _is_missing_table(error):
+        return ConfigError(f"the database {name} has no tables yet", "Run `stockfeed db upgrade`.", words)
+    for marks, kind, sentence, remedy in _MEANINGS:
+        if any(mark in words for mark in marks):
+            return kind(f"the database {name} {sentence}", remedy, words)
+    return TransientError(f"the database {name} cannot be reached", "Check that it runs, then try again.", words)
+
+
+def next_change_ids(connection: Connection, count: int) -> int:
+    """Return the last id before a block of `count` change ids, which is now reserved until commit.
+
+    The row lock on the clock makes later takers wait, so a change id never becomes visible before a smaller one
+    (docs/decisions/0005). Take it as late in the transaction as possible.
+    """
+    row = connection.execute(text("UPDATE clock SET value = value + :n WHERE name = 'change' RETURNING value"), {"n": count})
+    return int(row.scalar_one()) - count
+
+
+def current_change_id(connection: Connection) -> int:
+    """Return the greatest change id that is visible to this transaction."""
+    return int(connection.execute(text("SELECT value FROM clock WHERE name = 'change'")).scalar_one())
+
+
+def scalar_or_zero(value: Any) -> int:
+    """Return an aggregate as int: SQL gives NULL for the sum of no rows."""
+    return int(value) if value is not None else 0

@@ -1,0 +1,264 @@
+"""The outbox: what waits, is in flight, is confirmed or failed, per listing. A batch is stored before it is sent.
+
+At most one row of a listing waits and at most one is in flight; a newer value supersedes a waiting one. Never sends anything.
+"""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, insert, or_, select, update
+
+from schemas.publishing import Listing, PublishItem
+from schemas.tables import available_to_sell, listing, publication
+
+_OPEN = ("pending", "held")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One outbox row with its listing and what the channel last confirmed (None: nothing yet)."""
+
+    id: int
+    listing: Listing
+    quantity: int
+    version: int
+    attempts: int
+    confirmed: int | None
+    idempotency_key: str = ""
+    answer_code: str | None = None
+    sent_at: datetime | None = None
+    offered: int | None = None  # ATS now, which may be newer than this row
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return (SKU, channel location)."""
+        return self.listing.sku, self.listing.location
+
+    def item(self, *, compares: bool) -> PublishItem:
+        """Return what the channel is asked to set; compared against the confirmed quantity where the channel can."""
+        return PublishItem(self.listing, self.quantity, self.version, self.idempotency_key, self.confirmed if compares else None)
+
+
+def idempotency_key(channel: str, sku: str, location: str, version: int, attempt: int) -> str:
+    """Return the key of one logical write: SHA-256 of channel, listing, version and attempt (a new one after a stale compare)."""
+    return hashlib.sha256("\0".join((channel, sku, location, str(version), str(attempt))).encode()).hexdigest()
+
+
+def _rows(*where: ColumnElement[bool]) -> Any:
+    p, li, a = publication.c, listing.c, available_to_sell.c
+    same = (li.channel == p.channel) & (li.sku == p.sku) & (li.channel_location == p.channel_location)
+    offer = (a.channel == p.channel) & (a.sku == p.sku) & (a.channel_location == p.channel_location)
+    columns = (p.id, p.sku, p.channel_location, li.ids, p.quantity, p.version, p.attempts, li.confirmed_quantity)
+    return (
+        select(*columns, p.idempotency_key, p.answer_code, p.sent_at, a.quantity.label("offered"))
+        .select_from(publication.join(listing, same).outerjoin(available_to_sell, offer))
+        .where(*where)
+        .order_by(p.id)
+    )
+
+
+def _waiting(row: Any) -> Waiting:
+    id_, sku, location, ids, *rest = row
+    return Waiting(id_, Listing(sku, location, ids), *rest)
+
+
+def pending(
+    connection: Connection, channel: str, locations: Sequence[str], *, zeros: bool, after: int = 0, limit: int = 250
+) -> list[Waiting]:
+    """Return waiting rows with an id greater than `after` that can be sent now: zeros only, or all but zeros.
+
+    Left out: listings that cannot be written, and those with an attempt in flight.
+    """
+    p = publication.c
+    other = publication.alias()
+    in_flight = exists().where(
+        other.c.channel == p.channel,
+        other.c.sku == p.sku,
+        other.c.channel_location == p.channel_location,
+        other.c.state == "sent",
+    )
+    query = _rows(
+        p.channel == channel,
+        p.state == "pending",
+        p.id > after,
+        (p.quantity == 0) if zeros else (p.quantity != 0),
+        p.channel_location.in_(locations),
+        listing.c.status == "active",
+        ~in_flight,
+    )
+    return [_waiting(row) for row in connection.execute(query.limit(limit))]
+
+
+def in_flight(connection: Connection, channel: str) -> list[Waiting]:
+    """Return the rows that were sent and have no clear answer, in the order of their batches."""
+    p = publication.c
+    return [_waiting(row) for row in connection.execute(_rows(p.channel == channel, p.state == "sent"))]
+
+
+def claim(connection: Connection, channel: str, rows: Sequence[Waiting], *, batch: str, at: datetime) -> list[Waiting]:
+    """Mark waiting rows as sent, with a new key for each attempt, and return them as they are to be sent."""
+    claimed = [
+        Waiting(
+            row.id,
+            row.listing,
+            row.quantity,
+            row.version,
+            row.attempts + 1,
+            row.confirmed,
+            idempotency_key(channel, *row.key, row.version, row.attempts + 1),
+        )
+        for row in rows
+    ]
+    if claimed:
+        connection.execute(
+            update(publication)
+            .where(publication.c.id == bindparam("b_id"))
+            .values(
+                state="sent",
+                batch=batch,
+                sent_at=at,
+                attempts=bindparam("b_attempts"),
+                expected=bindparam("b_expected"),
+                idempotency_key=bindparam("b_key"),
+                answer_code=None,
+                answer=None,
+            ),
+            [{"b_id": r.id, "b_attempts": r.attempts, "b_expected": r.confirmed, "b_key": r.idempotency_key} for r in claimed],
+        )
+    return claimed
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended: the row's new state, with the channel's code and sentence. "sent" stays open."""
+
+    id: int
+    state: str
+    code: str = ""
+    sentence: str = ""
+
+
+def end(connection: Connection, endings: Sequence[Ending], at: datetime) -> None:
+    """Store how attempts ended; a row that would wait again becomes superseded when a newer one of its listing waits."""
+    if not endings:
+        return
+    connection.execute(
+        update(publication)
+        .where(publication.c.id == bindparam("b_id"))
+        .values(
+            state=bindparam("b_state"), answer_code=bindparam("b_code"), answer=bindparam("b_answer"), ended_at=bindparam("b_ended")
+        ),
+        [
+            {
+                "b_id": e.id,
+                "b_state": e.state,
+                "b_code": e.code or None,
+                "b_answer": e.sentence or None,
+                "b_ended": None if e.state in {"pending", "sent"} else at,
+            }
+            for e in endings
+        ],
+    )
+    again = [e.id for e in endings if e.state == "pending"]
+    if again:
+        p, other = publication.c, publication.alias()
+        newer = exists().where(
+            other.c.channel == p.channel,
+            other.c.sku == p.sku,
+            other.c.channel_location == p.channel_location,
+            other.c.state.in_(_OPEN),
+            other.c.id > p.id,
+        )
+        connection.execute(update(publication).where(p.id.in_(again), newer).values(state="superseded", ended_at=at))
+
+
+def fail_unlisted(connection: Connection, channel: str, at: datetime) -> int:
+    """Fail the waiting rows whose listing the channel cannot write, with the listing's sentence; return how many."""
+    p, li = publication.c, listing.c
+    same = (li.channel == p.channel, li.sku == p.sku, li.channel_location == p.channel_location)
+    unusable = select(li.status).where(*same, li.status != "active")
+    failed = connection.execute(
+        update(publication)
+        .where(p.channel == channel, p.state == "pending", unusable.exists())
+        .values(
+            state="failed",
+            ended_at=at,
+            answer_code=unusable.scalar_subquery(),
+            answer=select(li.message).where(*same).scalar_subquery(),
+        )
+    )
+    return failed.rowcount
+
+
+def withdraw_elsewhere(connection: Connection, channel: str, locations: Sequence[str], at: datetime) -> None:
+    """Supersede waiting rows at locations that the configuration no longer lists: nothing is written there."""
+    p = publication.c
+    connection.execute(
+        update(publication)
+        .where(p.channel == channel, p.state.in_(_OPEN), p.channel_location.not_in(locations))
+        .values(state="superseded", ended_at=at)
+    )
+
+
+def put_again(connection: Connection, channel: str, rows: Sequence[tuple[str, str, int, int]], *, cause: str, at: datetime) -> int:
+    """Add waiting rows for (SKU, location, quantity, version) that nothing waits or is in flight for; return how many.
+
+    The attempts of earlier rows of the same version are counted on, so that a key is never used for two writes.
+    """
+    if not rows:
+        return 0
+    p = publication.c
+    skus = sorted({row[0] for row in rows})
+    of_channel = and_(p.channel == channel, p.sku.in_(skus))
+    busy = {
+        (r.sku, r.channel_location)
+        for r in connection.execute(select(p.sku, p.channel_location).where(of_channel, p.state.in_((*_OPEN, "sent"))))
+    }
+    tried = {
+        (r.sku, r.channel_location, r.version): r.attempts
+        for r in connection.execute(
+            select(p.sku, p.channel_location, p.version, func.max(p.attempts).label("attempts"))
+            .where(of_channel)
+            .group_by(p.sku, p.channel_location, p.version)
+        )
+    }
+    new = [
+        {
+            "channel": channel,
+            "sku": sku,
+            "channel_location": location,
+            "quantity": quantity,
+            "version": version,
+            "idempotency_key": "",
+            "state": "pending",
+            "cause": cause,
+            "attempts": tried.get((sku, location, version), 0),
+            "created_at": at,
+        }
+        for sku, location, quantity, version in rows
+        if (sku, location) not in busy
+    ]
+    if new:
+        connection.execute(insert(publication), new)
+    return len(new)
+
+
+def supersede(connection: Connection, channel: str, keys: Collection[tuple[str, str]] | None, at: datetime) -> None:
+    """Supersede the waiting rows of these listings (None: all of the channel)."""
+    p = publication.c
+    where = [p.channel == channel, p.state.in_(_OPEN)]
+    if keys is not None:
+        where.append(or_(*(and_(p.sku == sku, p.channel_location == location) for sku, location in keys)))
+    connection.execute(update(publication).where(*where).values(state="superseded", ended_at=at))
+
+
+def count_states(connection: Connection, channel: str) -> dict[str, int]:
+    """Return the number of rows by state, of the states that are not over: pending, held, sent."""
+    p = publication.c
+    rows = connection.execute(
+        select(p.state, func.count().label("rows")).where(p.channel == channel, p.state.in_((*_OPEN, "sent"))).group_by(p.state)
+    )
+    return {row.state: int(row.rows) for row in rows}

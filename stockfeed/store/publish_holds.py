@@ -1,0 +1,128 @@
+"""What the publish gate needs from the database, and what it holds: changes of the last day, released causes, hold rows."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from schemas.errors import ConfigError
+from schemas.tables import ats_change, available_to_sell, hold, publication
+from transforms.publish_gate import Change
+
+WINDOW = timedelta(hours=24)
+#: Causes that never wait: the channel itself lowered the number, or a person or a repair put the value back.
+_FREE = ("sale at ", "rollback", "repair", "resumed")
+
+
+def load_changes(connection: Connection, channel: str, now: datetime) -> list[Change]:
+    """Return each listing's net change of the last 24 hours; held rows are left out, they are not being published."""
+    p = publication.c
+    open_rows = connection.execute(
+        select(p.sku, p.channel_location, p.state).where(p.channel == channel, p.state.in_(("pending", "held")))
+    )
+    states = {(row.sku, row.channel_location): row.state for row in open_rows}
+    free = released_causes(connection, channel, now)
+    c = ats_change.c
+    rows = connection.execute(
+        select(c.sku, c.channel_location, c.baseline, c.after, c.cause, c.reason_code)
+        .where(c.channel == channel, c.at > now - WINDOW, c.baseline.is_not(None))  # new listings are not changes
+        .order_by(c.id)
+    )
+    first: dict[tuple[str, str], int] = {}
+    last: dict[tuple[str, str], Any] = {}
+    for row in rows:
+        key = (row.sku, row.channel_location)
+        first.setdefault(key, row.baseline)
+        last[key] = row
+    return [
+        Change(
+            before=first[key],
+            now=row.after,
+            cause=row.cause or "",
+            exempt=_is_free(row.cause or "", free) or row.reason_code in {"stale", "in_shadow"},
+            pending=states.get(key) == "pending",
+        )
+        for key, row in last.items()
+        if states.get(key) != "held"
+    ]
+
+
+def _is_free(cause: str, free: Collection[str]) -> bool:
+    return cause in free or cause.startswith(_FREE)
+
+
+def released_causes(connection: Connection, channel: str, now: datetime) -> set[str]:
+    """Return the causes a person let through: released deliveries, and publish holds released in the last 24 hours."""
+    h = hold.c
+    deliveries = connection.execute(select(h.delivery_id).where(h.kind == "delivery", h.state == "released")).scalars()
+    publishes = connection.execute(
+        select(h.findings).where(h.kind == "publish", h.channel == channel, h.state == "released", h.decided_at > now - WINDOW)
+    ).scalars()
+    return {f"delivery {number}" for number in deliveries} | {cause for found in publishes for cause in _causes(found)}
+
+
+def _causes(findings: Sequence[Any]) -> set[str]:
+    return {cause for finding in findings for cause in finding.get("causes", ())}
+
+
+def offered_total(connection: Connection, channel: str) -> tuple[int, int]:
+    """Return (listings, units) that the channel offers now, without SKUs in shadow."""
+    a = available_to_sell.c
+    row = connection.execute(
+        select(func.count(), func.coalesce(func.sum(a.quantity), 0)).where(a.channel == channel, a.reason_code != "in_shadow")
+    ).one()
+    return int(row[0]), int(row[1])
+
+
+def open_holds(connection: Connection, channel: str) -> dict[str, tuple[int, bool]]:
+    """Return the causes held now, each with its hold's id and whether its zeros are held too; the newest hold wins."""
+    rows = connection.execute(
+        select(hold.c.id, hold.c.findings)
+        .where(hold.c.kind == "publish", hold.c.channel == channel, hold.c.state == "open")
+        .order_by(hold.c.id)
+    )
+    found: dict[str, tuple[int, bool]] = {}
+    for row in rows:
+        for finding in row.findings:
+            for cause in finding.get("causes", ()):
+                zeros = finding["code"] == "TO-ZERO" or found.get(cause, (0, False))[1]
+                found[cause] = (int(row.id), zeros)
+    return found
+
+
+def hold_rows(connection: Connection, channel: str, cause: str, hold_id: int, *, zeros: bool) -> int:
+    """Hold the waiting rows of a cause (its zeros only with `zeros`) and return how many."""
+    p = publication.c
+    where = [p.channel == channel, p.state == "pending", p.cause == cause]
+    if not zeros:
+        where.append(p.quantity != 0)
+    return connection.execute(update(publication).where(*where).values(state="held", hold_id=hold_id)).rowcount
+
+
+def open_hold(connection: Connection, channel: str, findings: Sequence[dict[str, Any]], at: datetime) -> int:
+    """Open a hold on a publish and return its id; each finding lists its `causes`."""
+    values = {"kind": "publish", "channel": channel, "findings": list(findings), "state": "open", "opened_at": at}
+    return int(connection.execute(insert(hold).values(values).returning(hold.c.id)).scalar_one())
+
+
+def decide(
+    connection: Connection, hold_id: int, state: Literal["released", "rejected"], *, by: str, reason: str, at: datetime
+) -> str:
+    """Close an open publish hold and return its channel. Raises ConfigError when there is none with this id."""
+    decided = connection.execute(
+        update(hold)
+        .where(hold.c.id == hold_id, hold.c.kind == "publish", hold.c.state == "open")
+        .values(state=state, decided_at=at, decided_by=by, reason=reason)
+        .returning(hold.c.channel)
+    ).scalar_one_or_none()
+    if decided is None:
+        raise ConfigError(f"there is no open publish hold {hold_id}", "List the open ones with `stockfeed channels list`.")
+    return str(decided)
+
+
+def free_rows(connection: Connection, hold_id: int) -> int:
+    """Let the rows of a hold wait for publication again and return how many."""
+    p = publication.c
+    freed = connection.execute(update(publication).where(p.hold_id == hold_id, p.state == "held").values(state="pending"))
+    return freed.rowcount

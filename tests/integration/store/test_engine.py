@@ -1,0 +1,81 @@
+"""The database connection on both kinds of database."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, insert, select, text
+
+from schemas.errors import ConfigError, TransientError
+from schemas.tables import check_run, metadata
+from stockfeed.store.engine import current_change_id, make_engine, next_change_ids, read, write
+from stockfeed.store.upgrade import current_revision, newest_revision, upgrade
+
+
+def test_the_migrations_make_exactly_the_declared_tables(engine: Engine):
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    assert current_revision(engine) == newest_revision()
+
+
+def test_upgrading_twice_changes_nothing(engine: Engine):
+    assert upgrade(engine) == upgrade(engine)
+
+
+def test_instants_come_back_aware_and_in_utc(engine: Engine):
+    at = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=timezone(timedelta(hours=-5)))
+    with write(engine) as connection:
+        connection.execute(insert(check_run).values(name="sweep", ran_at=at, outcome="fine"))
+    with read(engine) as connection:
+        found = connection.execute(select(check_run.c.ran_at)).scalar_one()
+    assert found == at
+    assert found.tzinfo == UTC
+
+
+def test_a_naive_instant_is_refused(engine: Engine):
+    with pytest.raises(Exception, match="naive datetime"), write(engine) as connection:
+        connection.execute(insert(check_run).values(name="sweep", ran_at=datetime(2026, 1, 1), outcome="fine"))  # noqa: DTZ001
+
+
+def test_an_error_rolls_the_transaction_back(engine: Engine):
+    def write_and_fail() -> None:
+        with write(engine) as connection:
+            connection.execute(insert(check_run).values(name="sweep", ran_at=datetime.now(UTC), outcome="fine"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_and_fail()
+    with read(engine) as connection:
+        assert connection.execute(select(check_run)).all() == []
+
+
+def test_change_ids_are_reserved_in_blocks(engine: Engine):
+    with write(engine) as connection:
+        assert next_change_ids(connection, 3) == 0
+    with write(engine) as connection:
+        assert next_change_ids(connection, 1) == 3
+        assert current_change_id(connection) == 4
+
+
+def test_a_database_without_tables_says_what_to_do(tmp_path):
+    engine = make_engine(f"sqlite:///{tmp_path / 'new.sqlite3'}")
+    with pytest.raises(ConfigError, match="stockfeed db upgrade"), read(engine) as connection:
+        connection.execute(text("SELECT * FROM delivery"))
+    engine.dispose()
+
+
+def test_a_locked_database_is_a_transient_error(tmp_path):
+    url = f"sqlite:///{tmp_path / 'busy.sqlite3'}"
+    first, second = make_engine(url), make_engine(url, busy_seconds=0.01)
+    upgrade(first)
+    with write(first), pytest.raises(TransientError, match="locked"), write(second):
+        pass
+    first.dispose()
+    second.dispose()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://localhost/x"])
+def test_an_unusable_address_is_a_config_error(url: str):
+    with pytest.raises(ConfigError):
+        make_engine(url)
