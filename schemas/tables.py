@@ -4,9 +4,6 @@ Quantities are BIGINT thousandths of the supplier's unit, costs BIGINT ten-thous
 views show NUMERIC. Times are UTC. The views and indexes are made by the migrations.
 """
 
-from datetime import UTC, datetime
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -14,8 +11,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -24,41 +19,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
-from sqlalchemy.types import TypeEngine
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC instant: TIMESTAMPTZ on PostgreSQL, sortable ISO-8601 text with six decimals on SQLite."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def __init__(self) -> None:
-        super().__init__()
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return the column type of this database."""
-        return dialect.type_descriptor(String(32) if dialect.name == "sqlite" else DateTime(timezone=True))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Return what the driver stores. Raises ValueError for a naive datetime."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            msg = "naive datetime given to the database; use aware UTC"
-            raise ValueError(msg)
-        value = value.astimezone(UTC)
-        return value.isoformat(timespec="microseconds") if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
-        """Return the aware UTC instant that was stored."""
-        if value is None:
-            return None
-        return datetime.fromisoformat(value) if isinstance(value, str) else value.astimezone(UTC)
-
+from schemas.instants import UtcDateTime
 
 # SQLite numbers rows only in INTEGER PRIMARY KEY columns
 BigId = BigInteger().with_variant(Integer, "sqlite")

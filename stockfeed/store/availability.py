@@ -199,8 +199,8 @@ def dirty_pages(connection: Connection, size: int) -> Iterator[dict[str, str]]:
 def load_stock(connection: Connection, skus: Sequence[str], *, with_products: bool) -> dict[str, SkuStock]:
     """Return what is known of each SKU: levels with their factors, open reservations, brand and tags (if asked for)."""
     levels: dict[str, list[Level]] = {sku: [] for sku in skus}
-    for sku, *values in connection.execute(_levels_query(), {"skus": list(skus)}):
-        levels[sku].append(Level(*values))
+    for row in connection.execute(_levels_query(), {"skus": list(skus)}):
+        levels[row[0]].append(Level(*row[1:]))
     reserved = _load_reserved(connection, skus)
     products: dict[str, Any] = {}
     if with_products:
@@ -265,7 +265,7 @@ def load_offered(connection: Connection, channel: str, skus: Sequence[str]) -> d
             a.channel == channel, a.sku.in_(skus)
         )
     )
-    return {(sku, location): Offered(*values) for sku, location, *values in rows}
+    return {(row[0], row[1]): Offered(*row[2:]) for row in rows}
 
 
 def write_page(connection: Connection, channel: str, changes: Sequence[Change], at: datetime) -> None:
@@ -276,7 +276,7 @@ def write_page(connection: Connection, channel: str, changes: Sequence[Change], 
         connection.execute(insert(available_to_sell), new)
     old = [{f"b_{k}": v for k, v in _row(channel, change, at).items()} for change in changes if change.before is not None]
     if old:
-        values = {
+        values: dict[str, Any] = {
             name: bindparam(f"b_{name}")
             for name in ("quantity", "version", "reason_code", "fresh_quantity", "steps", "computed_at")
         }
@@ -318,7 +318,8 @@ def publish_changes(connection: Connection, channel: str, at: datetime) -> int:
     """Write this run's changed values to `ats_change` and the outbox, and return how many there were.
 
     Older waiting rows of the same listings become superseded. A held row's cause stays with its listing unless a
-    delivery brought the new value: recomputing for another reason does not get a held change past the gate (staleness zeros do pass).
+    delivery brought the new value: recomputing for another reason does not get a held change past the gate (staleness
+    zeros do pass).
     """
     count = int(connection.execute(select(func.count()).select_from(changed)).scalar_one())
     if not count:

@@ -5,14 +5,17 @@ A cache of the channel's answers; `confirmed_quantity` is the number that later 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, tuple_, update
 
 from schemas.publishing import Listing
 from schemas.tables import available_to_sell, listing, publication
+from stockfeed.store.pieces import pieces
 
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_NOTHING_CONFIRMED = {"confirmed_quantity": None, "confirmed_version": None, "confirmed_at": None}
 _KEY = (listing.c.channel, listing.c.sku, listing.c.channel_location)
 
 
@@ -44,12 +47,14 @@ def save(connection: Connection, channel: str, found: Sequence[Listing], at: dat
 
     What was confirmed stays, unless the listing is another item at the channel than before.
     """
-    rows = connection.execute(
-        select(listing.c.sku, listing.c.channel_location, listing.c.status, listing.c.ids).where(
-            listing.c.channel == channel, listing.c.sku.in_(sorted({one.sku for one in found}))
+    li = listing.c
+    known = {
+        (row.sku, row.channel_location): row
+        for skus in pieces(sorted({one.sku for one in found}))
+        for row in connection.execute(
+            select(li.sku, li.channel_location, li.status, li.ids).where(li.channel == channel, li.sku.in_(skus))
         )
-    )
-    known = {(row.sku, row.channel_location): row for row in rows}
+    }
     new = [one for one in found if (one.sku, one.location) not in known]
     if new:
         connection.execute(insert(listing), [{"channel": channel, **_values(one, at)} for one in new])
@@ -83,9 +88,9 @@ def _change(connection: Connection, channel: str, one: Listing, **values: Any) -
     connection.execute(update(listing).where(*key).values(**values))
 
 
-def mark_unusable(connection: Connection, channel: str, one: Listing, message: str, at: datetime) -> None:
-    """Note that the channel no longer tracks or knows a listing; it is resolved again the next day."""
-    _change(connection, channel, one, status="missing", message=message, resolved_at=at)
+def mark_gone(connection: Connection, channel: str, one: Listing, message: str) -> None:
+    """Note that the channel no longer shows a listing, and forget what it showed; the next publish resolves it again."""
+    _change(connection, channel, one, status="missing", message=message, resolved_at=_LONG_AGO, **_NOTHING_CONFIRMED)
 
 
 def confirm(connection: Connection, channel: str, rows: Sequence[tuple[str, str, int, int | None]], at: datetime) -> None:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, func, insert, select, update
 
 from schemas.publishing import Listing, PublishItem
 from schemas.tables import available_to_sell, listing, publication
+from stockfeed.store.pieces import pieces
 
 _OPEN = ("pending", "held")
+ROLLBACK = "rollback"  # cause of rows that put an earlier value back
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,15 @@ def pending(
     return [_waiting(row) for row in connection.execute(query.limit(limit))]
 
 
+def still_pending(connection: Connection, channel: str, ids: Collection[int]) -> list[Waiting]:
+    """Return those of these rows that still wait, as they are now."""
+    if not ids:
+        return []
+    p, wanted = publication.c, set(ids)
+    near = _rows(p.channel == channel, p.state == "pending", p.id >= min(wanted), p.id <= max(wanted))
+    return [_waiting(row) for row in connection.execute(near) if row.id in wanted]
+
+
 def in_flight(connection: Connection, channel: str) -> list[Waiting]:
     """Return the rows that were sent and have no clear answer, in the order of their batches."""
     p = publication.c
@@ -162,8 +173,7 @@ def end(connection: Connection, endings: Sequence[Ending], at: datetime) -> None
             for e in endings
         ],
     )
-    again = [e.id for e in endings if e.state == "pending"]
-    if again:
+    for again in pieces([e.id for e in endings if e.state == "pending"]):
         p, other = publication.c, publication.alias()
         newer = exists().where(
             other.c.channel == p.channel,
@@ -194,65 +204,100 @@ def fail_unlisted(connection: Connection, channel: str, at: datetime) -> int:
 
 
 def withdraw_elsewhere(connection: Connection, channel: str, locations: Sequence[str], at: datetime) -> None:
-    """Supersede waiting rows at locations that the configuration no longer lists: nothing is written there."""
+    """Supersede open rows at locations that the configuration no longer lists: nothing is written there."""
     p = publication.c
     connection.execute(
         update(publication)
-        .where(p.channel == channel, p.state.in_(_OPEN), p.channel_location.not_in(locations))
+        .where(p.channel == channel, p.state.in_((*_OPEN, "sent")), p.channel_location.not_in(locations))
         .values(state="superseded", ended_at=at)
     )
 
 
-def put_again(connection: Connection, channel: str, rows: Sequence[tuple[str, str, int, int]], *, cause: str, at: datetime) -> int:
-    """Add waiting rows for (SKU, location, quantity, version) that nothing waits or is in flight for; return how many.
+def put_again(
+    connection: Connection,
+    channel: str,
+    rows: Sequence[tuple[str, str, int, int]],
+    *,
+    cause: str,
+    at: datetime,
+    over_held: bool = False,
+) -> list[tuple[str, str]]:
+    """Add waiting rows for (SKU, location, quantity, version) that nothing waits or is in flight for; return their keys.
 
-    The attempts of earlier rows of the same version are counted on, so that a key is never used for two writes.
+    The attempts of earlier rows of the same version are counted on, so that a key is never used for two writes. A value
+    that had waited before keeps its cause, so that the publish gate still knows it. With `over_held` (a rollback) a held
+    row does not stand in the way, and the cause is always the one given.
     """
-    if not rows:
-        return 0
-    p = publication.c
-    skus = sorted({row[0] for row in rows})
-    of_channel = and_(p.channel == channel, p.sku.in_(skus))
-    busy = {
-        (r.sku, r.channel_location)
-        for r in connection.execute(select(p.sku, p.channel_location).where(of_channel, p.state.in_((*_OPEN, "sent"))))
-    }
-    tried = {
-        (r.sku, r.channel_location, r.version): r.attempts
-        for r in connection.execute(
-            select(p.sku, p.channel_location, p.version, func.max(p.attempts).label("attempts"))
-            .where(of_channel)
-            .group_by(p.sku, p.channel_location, p.version)
+    busy: set[tuple[str, str]] = set()
+    tried: dict[tuple[str, str, int], Any] = {}
+    for piece in pieces(sorted({row[0] for row in rows})):
+        busy |= _busy(connection, channel, piece, ("pending", "sent") if over_held else (*_OPEN, "sent"))
+        tried |= _tried(connection, channel, piece)
+    new = []
+    for sku, location, quantity, version in rows:
+        if (sku, location) in busy:
+            continue
+        earlier = tried.get((sku, location, version))
+        new.append(
+            {
+                "channel": channel,
+                "sku": sku,
+                "channel_location": location,
+                "quantity": quantity,
+                "version": version,
+                "idempotency_key": "",
+                "state": "pending",
+                "cause": cause if over_held or earlier is None or not earlier.cause else earlier.cause,
+                "attempts": earlier.attempts if earlier is not None else 0,
+                "created_at": at,
+            }
         )
-    }
-    new = [
-        {
-            "channel": channel,
-            "sku": sku,
-            "channel_location": location,
-            "quantity": quantity,
-            "version": version,
-            "idempotency_key": "",
-            "state": "pending",
-            "cause": cause,
-            "attempts": tried.get((sku, location, version), 0),
-            "created_at": at,
-        }
-        for sku, location, quantity, version in rows
-        if (sku, location) not in busy
-    ]
     if new:
         connection.execute(insert(publication), new)
-    return len(new)
+    return [(str(row["sku"]), str(row["channel_location"])) for row in new]
 
 
-def supersede(connection: Connection, channel: str, keys: Collection[tuple[str, str]] | None, at: datetime) -> None:
-    """Supersede the waiting rows of these listings (None: all of the channel)."""
+def _busy(connection: Connection, channel: str, skus: Sequence[str], states: Sequence[str]) -> set[tuple[str, str]]:
     p = publication.c
-    where = [p.channel == channel, p.state.in_(_OPEN)]
-    if keys is not None:
-        where.append(or_(*(and_(p.sku == sku, p.channel_location == location) for sku, location in keys)))
-    connection.execute(update(publication).where(*where).values(state="superseded", ended_at=at))
+    rows = select(p.sku, p.channel_location).where(p.channel == channel, p.sku.in_(skus), p.state.in_(states))
+    return {(row.sku, row.channel_location) for row in connection.execute(rows)}
+
+
+def _tried(connection: Connection, channel: str, skus: Sequence[str]) -> dict[tuple[str, str, int], Any]:
+    p = publication.c
+    cause = func.max(case((p.cause != ROLLBACK, p.cause))).label("cause")
+    rows = (
+        select(p.sku, p.channel_location, p.version, func.max(p.attempts).label("attempts"), cause)
+        .where(p.channel == channel, p.sku.in_(skus))
+        .group_by(p.sku, p.channel_location, p.version)
+    )
+    return {(row.sku, row.channel_location, row.version): row for row in connection.execute(rows)}
+
+
+def waiting_causes(connection: Connection, channel: str) -> set[str]:
+    """Return the distinct causes of the rows that wait."""
+    p = publication.c
+    rows = select(p.cause).distinct().where(p.channel == channel, p.state == "pending", p.cause.is_not(None))
+    return {str(cause) for cause in connection.execute(rows).scalars()}
+
+
+def states(connection: Connection, channel: str, ids: Collection[int]) -> dict[int, str]:
+    """Return the state of each of these rows."""
+    if not ids:
+        return {}
+    p = publication.c
+    rows = select(p.id, p.state).where(p.channel == channel, p.id >= min(ids), p.id <= max(ids))
+    return {row.id: row.state for row in connection.execute(rows) if row.id in ids}
+
+
+def supersede_listed(connection: Connection, channel: str, at: datetime, *, cause: str | None = None) -> int:
+    """Supersede waiting rows (of one cause) whose listing is known, and return how many; held ones stay for their person."""
+    p, li = publication.c, listing.c
+    listed = exists().where(li.channel == p.channel, li.sku == p.sku, li.channel_location == p.channel_location)
+    where = [p.channel == channel, p.state == "pending", listed]
+    if cause is not None:
+        where.append(p.cause == cause)
+    return connection.execute(update(publication).where(*where).values(state="superseded", ended_at=at)).rowcount
 
 
 def count_states(connection: Connection, channel: str) -> dict[str, int]:
@@ -262,3 +307,18 @@ def count_states(connection: Connection, channel: str) -> dict[str, int]:
         select(p.state, func.count().label("rows")).where(p.channel == channel, p.state.in_((*_OPEN, "sent"))).group_by(p.state)
     )
     return {row.state: int(row.rows) for row in rows}
+
+
+def preview(connection: Connection, channel: str, limit: int) -> list[dict[str, Any]]:
+    """Return the first waiting and held rows, zeros first as they would be sent, with what the channel last confirmed."""
+    p, li = publication.c, listing.c
+    same = (li.channel == p.channel) & (li.sku == p.sku) & (li.channel_location == p.channel_location)
+    columns = (p.sku, p.channel_location.label("location"), p.quantity, li.confirmed_quantity.label("shown"), p.cause, p.state)
+    rows = (
+        select(*columns)
+        .select_from(publication.outerjoin(listing, same))
+        .where(p.channel == channel, p.state.in_(_OPEN))
+        .order_by(p.quantity != 0, p.id)
+        .limit(limit)
+    )
+    return [dict(row) for row in connection.execute(rows).mappings()]

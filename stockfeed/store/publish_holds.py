@@ -11,8 +11,7 @@ from schemas.tables import ats_change, available_to_sell, hold, publication
 from transforms.publish_gate import Change
 
 WINDOW = timedelta(hours=24)
-#: Causes that never wait: the channel itself lowered the number, or a person or a repair put the value back.
-_FREE = ("sale at ", "rollback", "repair", "resumed")
+_SALE = "sale at "  # a cause that never waits: the channel itself has lowered the number
 
 
 def load_changes(connection: Connection, channel: str, now: datetime) -> list[Change]:
@@ -49,7 +48,7 @@ def load_changes(connection: Connection, channel: str, now: datetime) -> list[Ch
 
 
 def _is_free(cause: str, free: Collection[str]) -> bool:
-    return cause in free or cause.startswith(_FREE)
+    return cause in free or cause.startswith(_SALE)
 
 
 def released_causes(connection: Connection, channel: str, now: datetime) -> set[str]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from schemas.tables import delivery, feed, inventory, reservation
 from stockfeed.store.marks import mark
+from stockfeed.store.pieces import pieces
 from transforms.sales import is_contained
 
 
@@ -66,9 +67,10 @@ def add_seen_sales(connection: Connection, sales: Sequence[SeenSale], at: dateti
 def feeds_of(connection: Connection, skus: Sequence[str]) -> dict[str, set[int]]:
     """Return the ids of the feeds that have a level of each SKU."""
     found: dict[str, set[int]] = {}
-    rows = select(inventory.c.sku, inventory.c.feed_id).distinct().where(inventory.c.sku.in_(skus))
-    for sku, feed_id in connection.execute(rows):
-        found.setdefault(sku, set()).add(feed_id)
+    for piece in pieces(skus):
+        rows = select(inventory.c.sku, inventory.c.feed_id).distinct().where(inventory.c.sku.in_(piece))
+        for sku, feed_id in connection.execute(rows):
+            found.setdefault(sku, set()).add(feed_id)
     return found
 
 
@@ -110,7 +112,7 @@ def _open_sales_of(connection: Connection, feed_id: int) -> Sequence[Any]:
     ).all()
 
 
-def _load_feeds(connection: Connection) -> Mapping[int, _Feed]:
+def _load_feeds(connection: Connection) -> dict[int, _Feed]:
     rows = connection.execute(
         select(feed.c.id, feed.c.policy, feed.c.in_shadow, feed.c.is_stale, delivery.c.as_of).outerjoin(
             delivery, delivery.c.id == feed.c.last_applied_id
@@ -157,20 +159,8 @@ def _carry_over(connection: Connection, sale: Any, feeds: Iterable[int]) -> None
 def _end(connection: Connection, sales: Sequence[Any], delivery_id: int, at: datetime) -> None:
     if not sales:
         return
-    ids = [sale.id for sale in sales]
-    connection.execute(
-        update(reservation).where(reservation.c.id.in_(ids)).values(released_at=at, released_by=f"delivery {delivery_id}")
-    )
+    for ids in pieces([sale.id for sale in sales]):
+        connection.execute(
+            update(reservation).where(reservation.c.id.in_(ids)).values(released_at=at, released_by=f"delivery {delivery_id}")
+        )
     mark(connection, "sku", sorted({sale.sku for sale in sales}), reason=f"delivery {delivery_id}", at=at)
-
-
-def reopen_released_by(connection: Connection, delivery_id: int, at: datetime) -> int:
-    """Open the sales again that an undone delivery had released, and return how many; the snapshot before lacks them."""
-    rows = connection.execute(
-        update(reservation)
-        .where(reservation.c.released_by == f"delivery {delivery_id}")
-        .values(released_at=None, released_by=None)
-        .returning(reservation.c.sku)
-    ).all()
-    mark(connection, "sku", sorted({row.sku for row in rows}), reason=f"delivery {delivery_id} undone", at=at)
-    return len(rows)

@@ -13,8 +13,8 @@ from sqlalchemy import (
     Column,
     Connection,
     Date,
-    Index,
     MetaData,
+    Select,
     Table,
     Text,
     bindparam,
@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from schemas.records import KEY_COLUMNS, KEY_SCHEMA, RECORD_SCHEMA
+from schemas.records import KEY_SCHEMA, RECORD_SCHEMA
 
 _temporary = MetaData()
 _KINDS: dict[Any, Any] = {pl.Int64: BigInteger, pl.String: Text, pl.Date: Date}
@@ -99,8 +99,7 @@ def analyze(connection: Connection) -> None:
 def index_keys(connection: Connection) -> None:
     """Make staged keys quick to look up (SQLite has no hash join)."""
     if connection.dialect.name == "sqlite":
-        Index("ix_staged_key", *(staged.c[name] for name in KEY_COLUMNS)).create(connection, checkfirst=False)
-        staged.indexes.clear()
+        connection.execute(text("CREATE INDEX temp.ix_staged_key ON staged (supplier_sku, location, condition)"))
 
 
 def pick(connection: Connection, numbers: Sequence[int]) -> None:
@@ -112,7 +111,16 @@ def pick(connection: Connection, numbers: Sequence[int]) -> None:
 
 def picked_records(connection: Connection) -> pl.DataFrame:
     """Return the staged rows whose numbers are picked, with `n`, in file order."""
-    rows = connection.execute(select(staged).where(staged.c.n.in_(select(picked.c.n))).order_by(staged.c.n)).all()
+    return _frame(connection, select(staged).where(staged.c.n.in_(select(picked.c.n))))
+
+
+def all_records(connection: Connection) -> pl.DataFrame:
+    """Return every staged row, with `n`, in file order: as large as the delivery."""
+    return _frame(connection, select(staged))
+
+
+def _frame(connection: Connection, query: Select[Any]) -> pl.DataFrame:
+    rows = connection.execute(query.order_by(staged.c.n)).all()
     return pl.DataFrame([tuple(row) for row in rows], schema={"n": pl.Int64, **RECORD_SCHEMA}, orient="row")
 
 

@@ -3,7 +3,7 @@
 from alembic import op
 import sqlalchemy as sa
 
-from schemas.tables import UtcDateTime
+from schemas.instants import UtcDateTime
 from stockfeed.migrations.views_0001 import statements
 
 

@@ -1,0 +1,131 @@
+"""The verb collect: list, pick, download, archive, record. Changes nothing at the source; `acknowledge` does, later."""
+
+import shutil
+from collections.abc import Iterable
+from datetime import datetime
+
+import structlog
+
+from connectors.registry import load_source
+from schemas.errors import PermanentError, StockfeedError, TransientError
+from schemas.feed_config import Feed
+from schemas.tables import feed as feed_table
+from schemas.transfer import Fetched, Seen
+from stockfeed.bootstrap import App
+from stockfeed.pipeline.lease import Lease, hold_lease
+from stockfeed.pipeline.results import CollectResult
+from stockfeed.settings import feed_config_version
+from stockfeed.store import deliveries, feeds
+from stockfeed.store.engine import read, write
+
+log = structlog.get_logger()
+
+
+def register_feeds(app: App) -> None:
+    """Write the configured feeds to the database, so that every other verb finds them."""
+    rows = [(code, app.config.supplier_of(code), config, feed_config_version(config)) for code, config in app.config.feeds.items()]
+    with write(app.engine) as connection:
+        feeds.register(connection, rows, app.clock())
+
+
+def feed_row(app: App, code: str) -> feeds.FeedRow:
+    """Return the database's state of a configured feed, registering it when it is new or its policy changed."""
+    app.config.feed(code)
+    with read(app.engine) as connection:
+        row = feeds.load(connection, code)
+    if row is None or row.config_version != feed_config_version(app.config.feed(code)):
+        register_feeds(app)
+        with read(app.engine) as connection:
+            row = feeds.load(connection, code)
+    assert row is not None
+    return row
+
+
+def collect(app: App, feed_code: str) -> CollectResult:
+    """Return the deliveries that wait to be ingested, after fetching what is new at the source.
+
+    Raises CredentialsError, TransientError (unreachable, short file, disk full), ConfigError. What was recorded before an
+    error stays recorded, and the next call goes on from there.
+    """
+    config = app.config.feed(feed_code)
+    row = feed_row(app, feed_code)
+    _check_space(app)
+    with hold_lease(app, feed_table, feed_code) as lease:
+        with read(app.engine) as connection:
+            seen = Seen(deliveries.identities(connection, row.id), {k: (v[0], v[1], v[2]) for k, v in row.listing.items()})
+        try:
+            recorded = _fetch_all(app, config, row, seen, lease)
+        except StockfeedError as error:
+            _finish(lease, row.id, seen, error=error.message, at=None)
+            raise
+        _finish(lease, row.id, seen, error=None, at=app.clock())
+        with read(app.engine) as connection:
+            ids = deliveries.waiting(connection, row.id)
+    log.info("collected", feed=feed_code, new=recorded.count(True), waiting=len(ids), left=len(seen.waiting))
+    return CollectResult(feed_code, tuple(ids), dict(seen.waiting), recorded.count(False))
+
+
+def _fetch_all(app: App, config: Feed, row: feeds.FeedRow, seen: Seen, lease: Lease) -> list[bool]:
+    connection = app.resolve(config.source.connection) if config.source.connection else None
+    source = load_source(config, connection)
+    app.settings.spool_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return [
+        _record(app, config, row, fetched, lease)
+        for fetched in _renewing(source.fetch(config, seen, app.settings.spool_dir), lease)
+    ]
+
+
+def _renewing(arrivals: Iterable[Fetched], lease: Lease) -> Iterable[Fetched]:
+    for fetched in arrivals:
+        lease.renew()
+        yield fetched
+
+
+def _record(app: App, config: Feed, row: feeds.FeedRow, fetched: Fetched, lease: Lease) -> bool:
+    """Archive one arrival, then add it to the ledger (never the other way round: I1). Returns whether it was new."""
+    app.archive.store(fetched.path, fetched.sha256)
+    with lease.write() as connection:
+        new = deliveries.record(
+            connection,
+            feed_id=row.id,
+            fetched=fetched,
+            config_version=feed_config_version(config),
+            order_key=order_key(config, fetched.source_time, fetched.name),
+            at=app.clock(),
+        )
+    log.info("delivery_received" if new else "delivery_known", feed=row.code, name=fetched.name, size=fetched.size, delivery=new)
+    return new is not None
+
+
+def order_key(config: Feed, source_time: datetime | None, name: str) -> int | None:
+    """Return the position of an arrival among the feed's deliveries, None where it is the arrival number.
+
+    With order_by = "own" the position is read from the content later; until then the arrival number stands in.
+    """
+    if config.order_by != "source_time":
+        return None
+    if source_time is None:
+        raise PermanentError(f"{name} has no time at its source", 'Use order_by = "arrival" or "own" for this feed.')
+    return microseconds(source_time)
+
+
+def microseconds(instant: datetime) -> int:
+    """Return an instant as microseconds since 1970: an exact, sortable integer."""
+    return int(instant.timestamp()) * 1_000_000 + instant.microsecond
+
+
+def _finish(lease: Lease, feed_id: int, seen: Seen, *, error: str | None, at: datetime | None) -> None:
+    values = {"listing": {name: list(entry) for name, entry in seen.listing.items()}, "last_error": error}
+    with lease.write() as connection:
+        feeds.change(connection, feed_id, **values, **({"collected_at": at} if at else {}))
+
+
+def _check_space(app: App) -> None:
+    """Refuse before fetching when not even one delivery of the allowed size would fit (F43)."""
+    place = next(p for p in (app.settings.archive_dir, *app.settings.archive_dir.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    if free < app.settings.file_bytes // 10:
+        raise TransientError(
+            f"the disk of {place} has only {free // 1_000_000} MB free",
+            "Free some space, then run the same command again; nothing was lost.",
+        )

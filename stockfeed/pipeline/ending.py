@@ -1,0 +1,274 @@
+"""The ways a delivery ends: applied, unchanged, held, rejected, superseded. Each is one commit under the lease."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
+
+from schemas.errors import DeliveryError
+from schemas.findings import Finding
+from schemas.rejections import rejection
+from stockfeed.pipeline.results import IngestResult
+from stockfeed.settings import feed_config_version
+from stockfeed.store import audit, deliveries, feeds, holds, levels, reservations
+from stockfeed.store.deliveries import Delivery
+from stockfeed.store.marks import mark
+from transforms.guard import to_json
+
+if TYPE_CHECKING:
+    from stockfeed.pipeline.ingest import Job
+    from stockfeed.pipeline.stage import Staged
+
+_SUPERSEDED_ALARM = 3  # I3: so many superseded deliveries in a row raise an alarm
+_AGREEING = 0.95  # two held deliveries with this share of equal cells support each other
+_FROZEN_INTERVALS = 3
+
+
+def as_of(job: "Job") -> datetime:
+    """Return the instant the delivery's stock is of: its own, else its source's, else when it arrived (aware UTC)."""
+    return job.delivery.as_of or job.delivery.source_time or job.delivery.received_at
+
+
+def result_of(delivery: Delivery) -> IngestResult:
+    """Return the result of a delivery that has ended already, from the ledger."""
+    return IngestResult(
+        delivery.id, delivery.feed, delivery.state, delivery.reason or "", delivery.rows_read or 0, delivery.rows_accepted or 0,
+        delivery.rows_rejected or 0, delivery.rows_skipped or 0, delivery.changes or 0, tuple(delivery.findings or ()),
+    )  # fmt: skip
+
+
+def apply(job: "Job", connection: Connection, staged: "Staged", findings: Sequence[Finding]) -> IngestResult:
+    """Write the levels and everything that belongs to them; the caller commits."""
+    delivery, row, now = job.delivery, job.row, job.app.clock()
+    stock_of = as_of(job)
+    work = levels.Applying(row.id, delivery.id, now, job.config.missing_after, job.config.match == "identity")
+    changes = levels.apply(connection, work)
+    feeds.change(
+        connection, row.id, last_applied_id=delivery.id, as_of=stock_of, order_key=delivery.order_key, confirmed_at=now,
+        content_since=stock_of, stale_at=stock_of + job.config.stale_after, superseded_in_a_row=0,
+        in_shadow=row.in_shadow and not job.config.trust_first,
+    )  # fmt: skip
+    if row.in_shadow and job.config.trust_first:
+        mark(connection, "feed", [str(row.id)], reason="first delivery is trusted", at=now)
+    _freshen(job, connection, stock_of, now)
+    _close_older_holds(job, connection, now)
+    reservations.release_seen_sales(connection, row.id, stock_of, delivery.id, now)
+    reason = f"released by {job.release.actor}: {job.release.reason}" if job.release else "applied"
+    return _end(
+        job, connection, "applied", reason, staged=staged, findings=findings, changes=changes,
+        applied_before_id=row.last_applied_id, feed_before=_feed_before(job), epoch=row.epoch,
+    )  # fmt: skip
+
+
+def _feed_before(job: "Job") -> dict[str, Any]:
+    """Return what undo needs to put the feed back, as JSON values."""
+    row = job.row
+    times = {"as_of": row.as_of, "confirmed_at": row.confirmed_at, "content_since": row.content_since, "stale_at": row.stale_at}
+    texts = {name: value.isoformat() if value else None for name, value in times.items()}
+    return {**texts, "order_key": row.order_key, "in_shadow": row.in_shadow}
+
+
+def _freshen(job: "Job", connection: Connection, stock_of: datetime, now: datetime) -> None:
+    """A feed that was stale and now has fresh stock counts again at once, without waiting for the sweep."""
+    is_stale = stock_of + job.config.stale_after <= now
+    if is_stale != job.row.is_stale:
+        feeds.change(connection, job.row.id, is_stale=is_stale)
+        mark(connection, "feed", [str(job.row.id)], reason="fresh again" if job.row.is_stale else "stale on arrival", at=now)
+
+
+def _close_older_holds(job: "Job", connection: Connection, now: datetime) -> None:
+    """A released delivery closes its own hold; an applied snapshot supersedes the held deliveries before it."""
+    if job.release is not None:
+        by, why = job.release.actor, job.release.reason
+        holds.close_for_delivery(connection, job.delivery.id, state="released", at=now, by=by, reason=why)
+        audit.record(connection, at=now, actor=by, act="release_delivery", subject=f"delivery {job.delivery.id}", reason=why)
+    if job.config.mode != "snapshot" or job.delivery.order_key is None:
+        return
+    for held in deliveries.held_before(connection, job.row.id, job.delivery.order_key):
+        if held.id != job.delivery.id:
+            words = f"superseded by delivery {job.delivery.id}"
+            deliveries.change(connection, held.id, state="superseded", reason=words, reason_code="NEWER-APPLIED", ended_at=now)
+            holds.close_for_delivery(connection, held.id, state="superseded", at=now, by="system", reason=words)
+
+
+def unchanged(job: "Job", last: Delivery) -> IngestResult:
+    """The same bytes as the last applied delivery, from a new arrival: counters and as-of move, levels do not."""
+    feed, row, now = job.config, job.row, job.app.clock()
+    stock_of = as_of(job)
+    work = levels.Applying(row.id, job.delivery.id, now, feed.missing_after, feed.match == "identity")
+    with job.lease.write() as connection:
+        changes = 0
+        if feed.mode == "snapshot":
+            changes += levels.count_missing(connection, work, levels.already_missing(row.id, feed.missing_after))
+            changes += levels.count_unconfirmed(connection, work, levels.already_unconfirmed(row.id, feed.missing_after))
+        feeds.change(
+            connection, row.id, as_of=stock_of, confirmed_at=now, order_key=job.delivery.order_key,
+            stale_at=stock_of + feed.stale_after, superseded_in_a_row=0,
+        )  # fmt: skip
+        _freshen(job, connection, stock_of, now)
+        _close_older_holds(job, connection, now)
+        found = _frozen(job, stock_of)
+        return _end(job, connection, "unchanged", f"the same content as delivery {last.id}", findings=found, changes=changes)
+
+
+def _frozen(job: "Job", stock_of: datetime) -> list[Finding]:
+    since, limit = job.row.content_since, job.config.frozen_after or _three_intervals(job.config.schedule, job.app.clock())
+    if since is None or limit is None or stock_of - since <= limit:
+        return []
+    return [
+        Finding(
+            "EXPORT-FROZEN", "warn", f"the content has not changed since {since:%Y-%m-%d %H:%M} UTC",
+            "Ask the supplier whether the export still runs.", measured=str(stock_of - since), limit=str(limit),
+        )
+    ]  # fmt: skip
+
+
+def _three_intervals(schedule: str | None, now: datetime) -> timedelta | None:
+    if schedule is None:
+        return None
+    from croniter import croniter
+
+    times = croniter(schedule, now)
+    first: datetime = times.get_next(datetime)
+    second: datetime = times.get_next(datetime)
+    return _FROZEN_INTERVALS * (second - first)
+
+
+def supersede(job: "Job") -> IngestResult:
+    """An older snapshot than the applied one: recorded, and nothing else happens (I3)."""
+    in_a_row = job.row.superseded_in_a_row + 1
+    found = []
+    if in_a_row >= _SUPERSEDED_ALARM:
+        words = f"{in_a_row} deliveries in a row were older than the applied one"
+        found = [Finding("OLDER-REPEATED", "warn", words, "Check the feed's order_by and the supplier's clock.")]
+    with job.lease.write() as connection:
+        feeds.change(connection, job.row.id, superseded_in_a_row=in_a_row)
+        holds.close_for_delivery(
+            connection, job.delivery.id, state="superseded", at=job.app.clock(), by="system", reason="a newer delivery is applied"
+        )
+        return _end(
+            job, connection, "superseded", f"older than delivery {job.row.last_applied_id}, which is applied", findings=found
+        )
+
+
+def wait(job: "Job", reason: str) -> IngestResult:
+    """A delta that waits for an earlier one: it stays received."""
+    with job.lease.write() as connection:
+        deliveries.change(connection, job.delivery.id, reason=reason, reason_code="WAITS", attempts=job.delivery.attempts)
+    return IngestResult(job.delivery.id, job.delivery.feed, "received", reason)
+
+
+def reject(job: "Job", error: DeliveryError, staged: "Staged | None" = None, findings: Sequence[Finding] = ()) -> IngestResult:
+    """The delivery cannot be used: the last good levels stay. A rejected delta blocks later ones until a person decides."""
+    problem = rejection(
+        error.code, row=error.row, line=error.line, column=error.column, value=error.value, message=error.message, remedy=error.hint
+    )
+    with job.lease.write() as connection:
+        result = _end(
+            job, connection, "rejected", error.message, staged=staged, findings=findings, code=error.code, problem=problem
+        )
+        if job.config.mode == "delta":
+            blocked = Finding("DELTA-REJECTED", "hold", error.message, "Later deltas wait until this one is replayed or rejected.")
+            holds.open_for_delivery(
+                connection, feed_id=job.row.id, delivery_id=job.delivery.id, findings=[blocked.as_dict()], at=job.app.clock()
+            )
+        return result
+
+
+def hold(job: "Job", staged: "Staged", findings: Sequence[Finding]) -> IngestResult:
+    """A suspicious delivery waits for a person; a newer held snapshot takes the place of an older one."""
+    with job.lease.write() as connection:
+        extra = _replace_older_held(job, connection, staged) if job.config.mode == "snapshot" else []
+        return _hold(job, connection, [*findings, *extra], staged)
+
+
+def hold_unread(job: "Job", finding: Finding) -> IngestResult:
+    """Hold a delivery for what its bytes are, without reading them."""
+    with job.lease.write() as connection:
+        return _hold(job, connection, [finding], None)
+
+
+def _hold(job: "Job", connection: Connection, findings: Sequence[Finding], staged: "Staged | None") -> IngestResult:
+    reason = next(f.message for f in findings if f.severity == "hold")
+    result = _end(job, connection, "held", reason, staged=staged, findings=findings)
+    holds.close_for_delivery(
+        connection, job.delivery.id, state="superseded", at=job.app.clock(), by="system", reason="judged again"
+    )
+    holds.open_for_delivery(
+        connection, feed_id=job.row.id, delivery_id=job.delivery.id, findings=[f.as_dict() for f in findings], at=job.app.clock()
+    )
+    return result
+
+
+def _replace_older_held(job: "Job", connection: Connection, staged: "Staged") -> list[Finding]:
+    assert job.delivery.order_key is not None
+    found = []
+    for older in deliveries.held_before(connection, job.row.id, job.delivery.order_key):
+        if older.id == job.delivery.id:
+            continue
+        if _agree((older.profile or {}).get("sample", {}), staged.sample):
+            words = f"delivery {older.id}, held before, has the same quantities: this is probably how the stock is now"
+            found.append(Finding("HELD-AGREES", "hold", words, "Decide soon: two deliveries in a row agree."))
+        words = f"superseded by delivery {job.delivery.id}, which is held too"
+        now = job.app.clock()
+        deliveries.change(connection, older.id, state="superseded", reason=words, reason_code="NEWER-HELD", ended_at=now)
+        holds.close_for_delivery(connection, older.id, state="superseded", at=now, by="system", reason=words)
+    return found
+
+
+def _agree(old: dict[str, int | None], new: dict[str, int | None]) -> bool:
+    keys = old.keys() | new.keys()
+    if not keys or not old:
+        return False
+    equal = sum(key in old and key in new and old[key] == new[key] for key in keys)
+    return equal >= _AGREEING * len(keys)
+
+
+def _end(
+    job: "Job",
+    connection: Connection,
+    state: str,
+    reason: str,
+    *,
+    staged: "Staged | None" = None,
+    findings: Sequence[Finding] = (),
+    changes: int = 0,
+    code: str | None = None,
+    problem: Any = None,
+    **columns: Any,
+) -> IngestResult:
+    """Write the ledger row of an ended delivery, its rejections and counts."""
+    ended = job.app.clock()
+    notes = [f.as_dict() for f in findings]
+    problems = ([problem] if problem else []) + (staged.rejections if staged else [])
+    values: dict[str, Any] = {"as_of": as_of(job), "order_key": job.delivery.order_key, **columns}
+    if staged is not None:
+        values |= _counts(staged)
+    deliveries.change(
+        connection, job.delivery.id, state=state, reason=reason, reason_code=code or _code(findings), ended_at=ended,
+        config_version=feed_config_version(job.config), findings=notes, changes=changes, **values,
+    )  # fmt: skip
+    deliveries.write_rejections(connection, job.delivery.id, problems)
+    count = values.get
+    return IngestResult(
+        job.delivery.id, job.delivery.feed, state, reason, count("rows_read", 0), count("rows_accepted", 0),
+        count("rows_rejected", 0), count("rows_skipped", 0), changes, tuple(notes),
+    )  # fmt: skip
+
+
+def _code(findings: Sequence[Finding]) -> str | None:
+    return next((f.code for f in findings if f.severity == "hold"), None)
+
+
+def _counts(staged: "Staged") -> dict[str, Any]:
+    return {
+        "rows_read": staged.rows_read,
+        "rows_accepted": staged.rows_accepted,
+        "rows_rejected": staged.rows_rejected,
+        "rows_skipped": sum(staged.skipped.values()),
+        "skipped": dict(staged.skipped),
+        "records": staged.profile.records if staged.profile else None,
+        "reading": {**staged.reading, "notes": staged.notes, "rejections_total": staged.rejections_total},
+        "profile": {**to_json(staged.profile), "sample": staged.sample} if staged.profile else None,
+    }

@@ -1,0 +1,240 @@
+"""Reads one delivery into the temporary tables: read → normalise → contract → duplicates. Decides nothing, changes no level."""
+
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection
+
+from schemas.errors import DeliveryError
+from schemas.feed_config import Feed
+from schemas.findings import Finding
+from schemas.records import KEY_SCHEMA, NormalisedBatch, RawBatch
+from schemas.rejections import Rejection, rejection
+from stockfeed.pipeline.whole_contract import judge_rest, left_to_great_expectations
+from stockfeed.reading import read_batches
+from stockfeed.store import staging
+from transforms import duplicates
+from transforms.columns import declared_columns
+from transforms.contract import Tally, check_batch, finish
+from transforms.guard import Profile, profile
+from transforms.lookalikes import lookalike_groups
+from transforms.normalise import normalise, plan_as_of
+from transforms.plan import Plan, make_plan
+
+# A snapshot with more rows whose key cannot be read than this cannot prove which SKUs are missing.
+_UNKEYED_SHARE = 0.001
+
+
+@dataclass(slots=True)
+class Staged:
+    """What was read of one delivery; the records themselves are in the temporary tables. Rows are rows of the file."""
+
+    rows_read: int = 0
+    rows_accepted: int = 0
+    rows_rejected: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    rejections: list[Rejection] = field(default_factory=list)
+    rejections_total: int = 0
+    without_key: int = 0
+    reading: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    as_of: datetime | None = None
+    profile: Profile | None = None
+    sample: dict[str, int | None] = field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nearly every row's key could be read, so that an absent key is really absent."""
+        return self.without_key <= _UNKEYED_SHARE * max(self.rows_read, 1)
+
+
+def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch: Callable[[int], None] | None = None) -> Staged:
+    """Read the file at `path` into the temporary tables of `connection` and return what was seen.
+
+    At most `keep` rejections are kept (all are counted). `on_batch` is called with the rows read so far. Raises
+    DeliveryError when the file as a whole cannot be read as the feed declares.
+    """
+    staging.create(connection)
+    result, tallies = Staged(), [Tally()] * len(feed.expect)
+    hashes: list[pl.Series] = []
+    quantities: list[pl.Series] = []
+    keys: list[pl.Series] = []
+    number = 1
+    for batch in _ahead(_normalised(feed, path, result)):
+        verdict, counted = check_batch(batch, feed.expect)
+        tallies = [a + b for a, b in zip(tallies, counted, strict=True)]
+        staging.load_records(connection, verdict.records, number)
+        staging.load_rejected_keys(connection, verdict.rejected_keys)
+        number += verdict.records.height
+        hashes.append(duplicates.key_hashes(verdict.records))
+        quantities.append(verdict.records.select(pl.coalesce("available", "on_hand")).to_series())
+        keys.append(verdict.records["supplier_sku"])
+        _count(result, verdict, keep)
+        if on_batch:
+            on_batch(result.rows_read)
+    if not hashes:
+        raise DeliveryError("the file has no header and no rows", "Send the file again.", code="FILE-EMPTY")
+    all_hashes = pl.concat(hashes)
+    _resolve_duplicates(connection, feed, all_hashes, result, keep)
+    _note_lookalikes(connection, feed, pl.concat(keys), result, keep)
+    result.findings += finish(feed.expect, tallies)
+    _judge_rest(connection, feed, result, keep)
+    all_quantities = pl.concat(quantities)
+    totals = staging.totals(connection)
+    result.profile = profile(
+        all_quantities, rows=result.rows_read - sum(result.skipped.values()), rejected=result.rows_rejected, totals=totals
+    )
+    result.sample = _sample(all_hashes, all_quantities)
+    return result
+
+
+def _normalised(feed: Feed, path: Path, result: Staged) -> Iterator[NormalisedBatch]:
+    plan: Plan | None = None
+    for raw in read_batches(path, feed.format, expected_columns=declared_columns(feed)):
+        if plan is None:
+            plan = make_plan(feed, raw.header)
+        _take_notes(result, raw)
+        if feed.as_of is not None:
+            stated = plan_as_of(raw, plan)
+            result.as_of = max(filter(None, (result.as_of, stated)), default=None)
+        yield normalise(raw, plan)
+
+
+def _take_notes(result: Staged, raw: RawBatch) -> None:
+    result.reading.update(raw.reading)
+    result.notes += [note for note in raw.notes if note not in result.notes]
+
+
+def _ahead(batches: Iterator[NormalisedBatch]) -> Iterator[NormalisedBatch]:
+    """Yield the same batches, parsed one or two ahead in a thread while the database takes the previous one."""
+    ready: queue.Queue[NormalisedBatch | BaseException | None] = queue.Queue(maxsize=2)
+    stopped = threading.Event()
+
+    def work() -> None:
+        try:
+            for batch in batches:
+                if not _offer(ready, batch, stopped):
+                    return
+            _offer(ready, None, stopped)
+        except BaseException as error:  # noqa: BLE001 (raised again in the caller's thread, below)
+            _offer(ready, error, stopped)
+        finally:
+            close = getattr(batches, "close", None)
+            if close:
+                close()
+
+    worker = threading.Thread(target=work, name="normalise", daemon=True)
+    worker.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        worker.join()
+
+
+def _offer(ready: "queue.Queue[Any]", item: Any, stopped: threading.Event) -> bool:
+    while not stopped.is_set():
+        try:
+            ready.put(item, timeout=0.1)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
+def _count(result: Staged, batch: NormalisedBatch, keep: int) -> None:
+    result.rows_read += batch.rows_read
+    result.rows_accepted += batch.rows_accepted
+    result.rows_rejected += batch.rows_rejected
+    result.without_key += batch.rejected_without_key
+    result.skipped.update(batch.skipped)
+    _keep(result, list(batch.rejections), keep)
+
+
+def _keep(result: Staged, rejections: list[Rejection], keep: int) -> None:
+    result.rejections_total += len(rejections)
+    result.rejections += rejections[: max(0, keep - len(result.rejections))]
+
+
+def _resolve_duplicates(connection: Connection, feed: Feed, hashes: pl.Series, result: Staged, keep: int) -> None:
+    doubled = duplicates.doubled_numbers(hashes)
+    if not doubled:
+        return
+    staging.pick(connection, doubled)
+    rows = staging.picked_records(connection)
+    found = duplicates.resolve(rows, feed.duplicates)
+    staging.pick(connection, found.drop)
+    staging.delete_picked(connection)
+    staging.set_quantities(connection, found.quantities)
+    staging.load_rejected_keys(connection, found.rejected_keys)
+    _keep(result, found.rejections, keep)
+    _recount(feed, rows, found, result)
+
+
+def _recount(feed: Feed, rows: pl.DataFrame, found: duplicates.Resolution, result: Staged) -> None:
+    """Move rows that lost all their records from accepted to rejected or skipped (wide rows have several records)."""
+    dropped = rows.filter(pl.col("n").is_in(found.drop))
+    if feed.wide is not None:
+        left = rows.join(dropped, on="n", how="anti")["row"].unique()
+        dropped = dropped.filter(~pl.col("row").is_in(left.implode())).unique("row")
+    refused = {r.row for r in found.rejections if r.severity == "row"}
+    rejected = sum(row in refused for row in dropped["row"].to_list())
+    result.rows_accepted -= dropped.height
+    result.rows_rejected += rejected
+    if dropped.height > rejected:
+        result.skipped["duplicate"] += dropped.height - rejected
+
+
+def _note_lookalikes(connection: Connection, feed: Feed, keys: pl.Series, result: Staged, keep: int) -> None:
+    groups = lookalike_groups(keys)
+    if not groups.height:
+        return
+    severity = "row" if feed.sku_case == "fold" else "note"
+    staging.pick(connection, (keys.is_in(groups["key"].implode()).arg_true() + 1).to_list())
+    rows = staging.picked_records(connection)
+    found = [
+        rejection("SKU-LOOKALIKE", row=r["row"], line=r["line"], column="supplier_sku", value=r["supplier_sku"], severity=severity)  # type: ignore[arg-type]  # "row" or "note"
+        for r in rows.iter_rows(named=True)
+    ]
+    _keep(result, found, keep)
+    if severity == "row":
+        staging.delete_picked(connection)
+        staging.load_rejected_keys(connection, rows.select(list(KEY_SCHEMA)).unique())
+        refused = rows["row"].n_unique()
+        result.rows_accepted -= refused
+        result.rows_rejected += refused
+
+
+def _judge_rest(connection: Connection, feed: Feed, result: Staged, keep: int) -> None:
+    """Let Great Expectations judge what is left to it; rows that fail leave as a whole."""
+    rest = left_to_great_expectations(feed)
+    if not rest:
+        return
+    records = staging.all_records(connection)
+    rejections, findings = judge_rest(records, rest)
+    result.findings += findings
+    _keep(result, list(rejections), keep)
+    refused = {r.row for r in rejections}
+    leaving = records.filter(pl.col("row").is_in(list(refused)))
+    staging.pick(connection, leaving["n"].to_list())
+    staging.delete_picked(connection)
+    staging.load_rejected_keys(connection, leaving.select(list(KEY_SCHEMA)).unique())
+    result.rows_accepted -= len(refused)
+    result.rows_rejected += len(refused)
+
+
+def _sample(hashes: pl.Series, quantities: pl.Series, size: int = 1000) -> dict[str, int | None]:
+    """Return key hash → quantity of the `size` smallest hashes: enough to see whether two deliveries agree."""
+    frame = pl.DataFrame({"key": hashes, "quantity": quantities}).unique("key", keep="first").bottom_k(size, by="key")
+    return {str(key): quantity for key, quantity in frame.iter_rows()}

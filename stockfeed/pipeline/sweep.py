@@ -1,0 +1,79 @@
+"""The minute's sweep: time makes stock stale, silent suppliers are noticed, and an outage of ours is not mistaken for theirs."""
+
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+
+from schemas.tables import delivery, feed
+from stockfeed.bootstrap import App
+from stockfeed.pipeline.collect import register_feeds
+from stockfeed.pipeline.results import SweepResult
+from stockfeed.store import checks, feeds
+from stockfeed.store.engine import read, write
+from stockfeed.store.marks import mark
+
+log = structlog.get_logger()
+
+_OUTAGE_FEEDS = 3  # fewer feeds than this expiring together prove nothing about us
+_SILENT_INTERVALS = 2
+
+
+def sweep(app: App, *, confirmed: bool = False) -> SweepResult:
+    """Judge every feed's age and silence now, mark what changed dirty, and return it.
+
+    When more than half of all feeds would expire at once it is our outage, not theirs: nothing expires and the sweep says
+    so, unless a person `confirmed` it.
+    """
+    register_feeds(app)
+    now = app.clock()
+    with read(app.engine) as connection:
+        rows = list(connection.execute(select(feed.c.id, feed.c.code, feed.c.is_stale, feed.c.stale_at, feed.c.as_of)))
+        newest: dict[int, datetime] = dict(_newest_arrivals(connection))
+    configured = [row for row in rows if row.code in app.config.feeds and row.as_of is not None]
+    stale = [row for row in configured if not row.is_stale and row.stale_at is not None and row.stale_at <= now]
+    fresh = [row for row in configured if row.is_stale and row.stale_at is not None and row.stale_at > now]
+    outage = not confirmed and len(stale) >= _OUTAGE_FEEDS and 2 * len(stale) > len(configured)
+    silent = tuple(row.code for row in rows if row.code in app.config.feeds and _is_silent(app, row, newest.get(row.id), now))
+    result = SweepResult(tuple(r.code for r in stale), tuple(r.code for r in fresh), silent, outage)
+    _write(app, [] if outage else stale, fresh, result, now)
+    if outage:
+        log.error(
+            "outage_suspected",
+            feeds=len(stale),
+            hint="over half of all feeds expired together; confirm with `stockfeed sweep --confirm`",
+        )
+    for code in silent:
+        log.warning("supplier_silent", feed=code)
+    return result
+
+
+def _newest_arrivals(connection: Any) -> list[tuple[int, datetime]]:
+    from sqlalchemy import func
+
+    found = select(delivery.c.feed_id, func.max(delivery.c.received_at)).group_by(delivery.c.feed_id)
+    return [(row[0], row[1]) for row in connection.execute(found)]
+
+
+def _write(app: App, stale: list[Any], fresh: list[Any], result: SweepResult, now: datetime) -> None:
+    with write(app.engine) as connection:
+        for row, is_stale in [(r, True) for r in stale] + [(r, False) for r in fresh]:
+            feeds.change(connection, row.id, is_stale=is_stale)
+        mark(connection, "feed", [str(r.id) for r in (*stale, *fresh)], reason="age", at=now)
+        outcome = "outage" if result.outage else "alarm" if result.stale or result.silent else "fine"
+        detail = {"stale": result.stale, "fresh": result.fresh, "silent": result.silent}
+        checks.ran(connection, "sweep", at=now, outcome=outcome, detail=detail)
+
+
+def _is_silent(app: App, row: Any, newest: datetime | None, now: datetime) -> bool:
+    """A supplier is silent when nothing arrived for twice the usual interval of the feed's schedule (F14)."""
+    schedule = app.config.feed(row.code).schedule
+    if schedule is None or newest is None:
+        return False
+    from croniter import croniter
+
+    times = croniter(schedule, newest)
+    for _ in range(_SILENT_INTERVALS + 1):
+        due: datetime = times.get_next(datetime)
+    return due <= now

@@ -1,0 +1,137 @@
+"""Compares what is staged with the current levels: which rows are new or differ, which levels are absent.
+
+Writes only temporary tables.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    and_,
+    case,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+)
+from sqlalchemy.sql.elements import ColumnElement
+
+from schemas.records import KEY_COLUMNS
+from schemas.tables import inventory
+from stockfeed.store.staging import analyze, effective, index_keys, rejected_key, staged
+
+VALUE_COLUMNS = ("on_hand", "available", "on_order", "unit", "next_available_on", "unit_cost", "currency", "gtin", "mpn")
+
+_temporary = MetaData()
+#: Staged rows that are new or differ from the current level; `is_new` 1 or 0.
+difference = Table(
+    "difference",
+    _temporary,
+    Column("n", BigInteger, primary_key=True, autoincrement=False),
+    Column("is_new", SmallInteger),
+    Column("was_known", SmallInteger),
+    Column("was", BigInteger),
+    Column("now", BigInteger),
+    prefixes=["TEMPORARY"],
+)
+#: Current levels that the delivery does not have; `rejected` 1 when the key stands only in rejected rows.
+absent = Table(
+    "absent",
+    _temporary,
+    *(Column(name, Text) for name in KEY_COLUMNS),
+    Column("rejected", SmallInteger),
+    Column("was_known", SmallInteger),
+    prefixes=["TEMPORARY"],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How the staged rows meet the current levels (see transforms.guard.Against)."""
+
+    new: int
+    changed: int
+    known: int
+    present: int
+    newly_zero: int
+    absent: int
+
+
+def same_key(left: Any, right: Any) -> ColumnElement[bool]:
+    """Return the condition that two tables' rows have the same key within one feed."""
+    return and_(*(left.c[name] == right.c[name] for name in KEY_COLUMNS))
+
+
+def _is_known() -> ColumnElement[bool]:
+    return and_(inventory.c.missing_count == 0, inventory.c.unconfirmed_count == 0)
+
+
+def compare(connection: Connection, feed_id: int, *, scope_locations: bool, find_absent: bool) -> Compared:
+    """Fill `difference` and `absent` from what is staged, and count both.
+
+    `scope_locations`: only locations that occur in the delivery can miss keys. Without `find_absent` (a delta, or a
+    snapshot that cannot prove it is complete) nothing is missing.
+    """
+    _temporary.create_all(connection, checkfirst=False)
+    total = connection.execute(select(func.count()).select_from(staged)).scalar_one()
+    levels = connection.execute(select(func.count()).where(inventory.c.feed_id == feed_id)).scalar_one()
+    if levels == 0:
+        return Compared(total, 0, 0, 0, 0, 0)
+    analyze(connection)
+    _fill_difference(connection, feed_id)
+    row = connection.execute(
+        select(
+            func.coalesce(func.sum(difference.c.is_new), 0).label("new"),
+            func.count().label("rows"),
+            func.count().filter(and_(difference.c.was_known == 1, difference.c.was > 0, difference.c.now == 0)).label("newly_zero"),
+        )
+    ).one()
+    gone = 0
+    if find_absent and total - row.new < levels:
+        gone = _fill_absent(connection, feed_id, scope_locations=scope_locations)
+    known = connection.execute(select(func.count()).where(inventory.c.feed_id == feed_id, _is_known())).scalar_one()
+    known_gone = connection.execute(
+        select(func.count()).select_from(absent).where(absent.c.was_known == 1, absent.c.rejected == 0)
+    ).scalar_one()
+    return Compared(int(row.new), row.rows - int(row.new), known, known - known_gone, row.newly_zero, gone)
+
+
+def _fill_difference(connection: Connection, feed_id: int) -> None:
+    differs = or_(
+        inventory.c.feed_id.is_(None),
+        inventory.c.missing_count != 0,
+        inventory.c.unconfirmed_count != 0,
+        *(inventory.c[name].is_distinct_from(staged.c[name]) for name in VALUE_COLUMNS),
+    )
+    both = staged.outerjoin(inventory, and_(inventory.c.feed_id == feed_id, same_key(staged, inventory)))
+    found = select(
+        staged.c.n,
+        case((inventory.c.feed_id.is_(None), 1), else_=0),
+        case((_is_known(), 1), else_=0),
+        effective(inventory),
+        effective(staged),
+    ).select_from(both)
+    connection.execute(insert(difference).from_select(list(difference.c), found.where(differs)))
+
+
+def _fill_absent(connection: Connection, feed_id: int, *, scope_locations: bool) -> int:
+    index_keys(connection)
+    here = exists().where(same_key(staged, inventory))
+    only_rejected = exists().where(same_key(rejected_key, inventory))
+    found = select(
+        *(inventory.c[name] for name in KEY_COLUMNS),
+        case((only_rejected, 1), else_=0),
+        case((_is_known(), 1), else_=0),
+    ).where(inventory.c.feed_id == feed_id, ~here)
+    if scope_locations:
+        found = found.where(inventory.c.location.in_(select(staged.c.location)))
+    connection.execute(insert(absent).from_select(list(absent.c), found))
+    return int(connection.execute(select(func.count()).select_from(absent)).scalar_one())
