@@ -56,7 +56,7 @@ def resolve(rows: pl.DataFrame, policy: Policy) -> Resolution:
     conflicting, repeated = rows.filter(different), rows.filter(~different)
     equal = repeated.filter(~pl.struct(keys).is_first_distinct())
     rejections = [_repeated(row) for row in equal.iter_rows(named=True)]
-    empty = pl.DataFrame(schema={"n": pl.Int64, **{name: pl.Int64 for name in QUANTITY_COLUMNS}})
+    empty = pl.DataFrame(schema={"n": pl.Int64, **dict.fromkeys(QUANTITY_COLUMNS, pl.Int64)})
     drop, quantities, rejected_keys = equal["n"].to_list(), empty, rows.select(keys).clear()
     if policy in ("sum", "max"):
         fold = [getattr(pl.col(name).drop_nulls(), policy)().alias(name) for name in QUANTITY_COLUMNS]

@@ -31,6 +31,16 @@ class IngestResult:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionResult:
+    """What retention removed: archived files and their bytes, spool files left by stopped runs, spent marks."""
+
+    files: int
+    bytes: int
+    spooled: int
+    marks: int
+
+
+@dataclass(frozen=True, slots=True)
 class SweepResult:
     """Feeds that became stale or fresh in this sweep, feeds whose supplier is silent, and whether it looks like our outage."""
 

@@ -100,7 +100,7 @@ def _normalised(feed: Feed, path: Path, result: Staged) -> Iterator[NormalisedBa
     plan: Plan | None = None
     for raw in read_batches(path, feed.format, expected_columns=declared_columns(feed)):
         if plan is None:
-            plan = make_plan(feed, raw.header)
+            plan = make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
         _take_notes(result, raw)
         if feed.as_of is not None:
             stated = plan_as_of(raw, plan)

@@ -49,6 +49,18 @@ def sweep(app: App, *, confirmed: bool = False) -> SweepResult:
     return result
 
 
+def overdue(app: App) -> tuple[str, ...]:
+    """Return the feeds that are stale or whose supplier is silent now, by code. Changes nothing."""
+    now = app.clock()
+    with read(app.engine) as connection:
+        rows = list(connection.execute(select(feed.c.id, feed.c.code, feed.c.stale_at)))
+        newest = dict(_newest_arrivals(connection))
+    late = [row for row in rows if row.code in app.config.feeds]
+    return tuple(
+        row.code for row in late if (row.stale_at and row.stale_at <= now) or _is_silent(app, row, newest.get(row.id), now)
+    )
+
+
 def _newest_arrivals(connection: Any) -> list[tuple[int, datetime]]:
     from sqlalchemy import func
 

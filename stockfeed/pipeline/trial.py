@@ -54,7 +54,7 @@ def try_file(settings: Settings, feed: Feed, path: Path, *, stage: Literal["read
 def _observations(feed: Feed, path: Path) -> Iterator[dict[str, Any]]:
     plan, seen = None, Staged()
     for raw in read_batches(path, feed.format, expected_columns=declared_columns(feed)):
-        plan = plan or make_plan(feed, raw.header)
+        plan = plan or make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
         seen.rows_read += raw.rows_read
         seen.rows_rejected += len(raw.rejections)
         seen.rows_accepted += raw.frame.height

@@ -70,7 +70,7 @@ def _records(app: App, feed: Feed, sha256: str) -> pl.DataFrame:
     """Return every normalised record of an archived delivery, before the contract."""
     plan, frames = None, []
     for raw in read_batches(app.archive.existing(sha256), feed.format, expected_columns=declared_columns(feed)):
-        plan = plan or make_plan(feed, raw.header)
+        plan = plan or make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
         frames.append(normalise(raw, plan).records)
     return pl.concat(frames)
 

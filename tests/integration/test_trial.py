@@ -37,7 +37,13 @@ def test_records_carry_every_field_with_exact_decimals_and_the_files_hash(tmp_pa
     content = b"sku,qty,cost\nA,12.5,0.0125\nB,3,\n"
     lines = run(tmp_path, content)
     first, second = of_type(lines, "record")
-    assert (first["supplier_sku"], first["on_hand"], first["unit_cost"], first["row"], first["line"]) == ("A", "12.5", "0.0125", 2, 2)
+    assert (first["supplier_sku"], first["on_hand"], first["unit_cost"], first["row"], first["line"]) == (
+        "A",
+        "12.5",
+        "0.0125",
+        2,
+        2,
+    )
     assert first["sha256"] == hashlib.sha256(content).hexdigest()
     assert (second["on_hand"], second["unit_cost"], second["available"]) == ("3", None, None)
     assert {line["v"] for line in lines} == {1}
@@ -82,6 +88,8 @@ def test_a_notes_line_is_not_a_rejection(tmp_path: Path):
     assert of_type(lines, "rejection") == []
 
 
-@pytest.mark.parametrize(("value", "expected"), [(12500, "12.5"), (0, "0"), (-1001, "-1.001"), (3000, "3"), (None, None), (5, "0.005")])
+@pytest.mark.parametrize(
+    ("value", "expected"), [(12500, "12.5"), (0, "0"), (-1001, "-1.001"), (3000, "3"), (None, None), (5, "0.005")]
+)
 def test_scaled_integers_become_exact_texts(value, expected):
     assert decimal_text(value, 1000) == expected

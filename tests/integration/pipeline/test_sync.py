@@ -238,7 +238,10 @@ def test_a_held_delta_blocks_later_deltas_until_it_is_decided(world):
     held = world.deliver(many(30, 0))
     assert held.state == "held"
     later = world.deliver({"S000": 7})
-    assert (later.state, later.reason) == ("received", f"waits for delivery {held.delivery_id}, which must be released or rejected first")
+    assert (later.state, later.reason) == (
+        "received",
+        f"waits for delivery {held.delivery_id}, which must be released or rejected first",
+    )
     reject_delivery(world.app, held.delivery_id, **WHO)
     assert [r.state for r in world.sync()] == ["applied"]
     assert world.stock()["S000"] == 7

@@ -1,0 +1,139 @@
+"""Taking files out of a folder, wherever it is: select, download whole or not at all, and clear up after our commit.
+
+Never changes the folder while fetching, and never yields a file whose size or time changed during the download.
+"""
+
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from connectors.selection import SelectionOptions, identity, marker_of, select_ready, unsafe_reason
+from connectors.spool import Limits, Spooled, spool_stream
+from schemas.errors import PermanentError, TransientError
+from schemas.rejections import escape_value
+from schemas.transfer import Fetched, ListedFile, Seen
+
+MOST_COPIES = 1000  # names tried for a file moved to a folder that already has one of its name
+
+
+class Folder(Protocol):
+    """A folder of files. Names are as `selection.shown_name` gives them; `place` names the folder in messages."""
+
+    place: str
+
+    def list_files(self) -> list[ListedFile]:
+        """Return the regular files; links and folders are left out."""
+        ...
+
+    def look(self, name: str) -> ListedFile | None:
+        """Return one regular file as it is now, None if there is none."""
+        ...
+
+    def open(self, name: str, size: int, /) -> AbstractContextManager[Callable[[int], bytes]]:
+        """Return a context that gives the function to read the next bytes with, b"" at the end."""
+        ...
+
+    def make_folder(self, path: str) -> None:
+        """Make the folder `path` (relative to this one) if it is absent."""
+        ...
+
+    def move(self, name: str, target: str) -> bool:
+        """Move a file to `target` (relative to this folder); False, and nothing moved, if something is there already."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Delete one file; nothing happens if it is gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """How one poll is done: options, time-outs of each download, clock and sleep, and whether files keep their order."""
+
+    options: SelectionOptions
+    limits: Limits
+    now: Callable[[], datetime]
+    sleep: Callable[[float], object]
+    in_order: bool = False
+
+
+def fetch_new(folder: Folder, poll: Poll, seen: Seen, spool: Path) -> Iterator[Fetched]:
+    """Yield each new complete file, oldest first, downloaded into `spool`.
+
+    Raises TransientError when a file changed while it was read: it is fetched again by a later poll, and so are the
+    files after it, so that the order is kept.
+    """
+    files = select_ready(folder.list_files, poll.options, seen, now=poll.now, sleep=poll.sleep, in_order=poll.in_order)
+    for file in files:
+        spooled = _download(folder, file, poll, seen, spool)
+        yield Fetched(
+            path=spooled.path,
+            sha256=spooled.sha256,
+            size=spooled.size,
+            name=file.name,
+            identity=identity(file),
+            source_time=file.modified_at,
+            reference={"name": file.name, "size": str(file.size), "modified_at": file.modified_at.isoformat()},
+        )
+
+
+def clear_up(folder: Folder, options: SelectionOptions, reference: Mapping[str, str]) -> None:
+    """Move or delete a committed file, as the options say; safe to repeat.
+
+    A file that is gone needs nothing. A file whose size or time differs from the fetched one is new content and stays.
+    """
+    name = reference["name"]
+    if unsafe_reason(name):
+        raise PermanentError(f"{folder.place}: {escape_value(name)} is not a file name", "The stored reference is damaged.")
+    fetched = ListedFile(name, int(reference["size"]), datetime.fromisoformat(reference["modified_at"]).astimezone(UTC))
+    if folder.look(name) != fetched:
+        return
+    marker = marker_of(name, options)
+    # the marker first: a crash in between leaves a file that is known as delivered, never a marker without its file
+    for each in filter(None, (marker, name)):
+        if options.after == "delete":
+            folder.remove(each)
+        elif options.after == "move" and options.move_to and folder.look(each):
+            _move(folder, each, options.move_to)
+
+
+def _download(folder: Folder, file: ListedFile, poll: Poll, seen: Seen, spool: Path) -> Spooled:
+    label = f"{folder.place}/{escape_value(file.name)}"
+    if folder.look(file.name) != file:
+        raise _changed(label, file, seen, "changed after it was listed")
+    limits = Limits(poll.options.max_size, poll.limits.idle, poll.limits.deadline)
+    with ExitStack() as undo:
+        with folder.open(file.name, file.size) as read:
+            spooled = spool_stream(read, spool, label, limits=limits)
+            undo.callback(spooled.path.unlink, missing_ok=True)
+        after = folder.look(file.name)
+        if spooled.size != file.size or after != file:
+            what = "was cut short" if after == file else "is still growing or was replaced"
+            raise _changed(label, file, seen, f"{what}: {file.size} bytes listed, {spooled.size} received")
+        undo.pop_all()
+    return spooled
+
+
+def _changed(label: str, file: ListedFile, seen: Seen, what: str) -> TransientError:
+    seen.listing.pop(file.name, None)  # it has to settle anew
+    return TransientError(
+        f"{label} {what}",
+        "Nothing was recorded and it is fetched again; if it happens often, raise `settle` or agree on a done-marker.",
+    )
+
+
+def _move(folder: Folder, name: str, to: str) -> None:
+    folder.make_folder(to)
+    stem, suffix = posixpath.splitext(name)
+    for copy in range(MOST_COPIES):
+        new_name = f"{stem}.{copy}{suffix}" if copy else name
+        if folder.move(name, posixpath.join(to, new_name)):
+            return
+    raise PermanentError(
+        f"{folder.place}: {escape_value(to)} already holds {MOST_COPIES} files named {escape_value(name)}",
+        "Clear the folder named by `move_to`.",
+    )

@@ -1,0 +1,128 @@
+"""allocate: available-to-sell quantities of a channel's dirty SKUs, and the outbox rows of those that changed.
+
+One transaction under the channel's lease: cursor, values, history and outbox move together or not at all. Never sends anything.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fnmatch import fnmatchcase
+from typing import Any
+
+from schemas.channel_config import Channel
+from stockfeed.bootstrap import App
+from stockfeed.pipeline.channel_work import ChannelWork, channel_lease
+from stockfeed.store import availability, channels, publications
+from stockfeed.store.availability import Change, Offered
+from stockfeed.store.engine import current_change_id, write
+from transforms.availability import NOT_FRESH, Ats, Offer, SkuStock, SourceFeed, compute
+from transforms.channel_rules import in_force
+
+_PAGE = 2_000  # SKUs computed at a time: bounds memory, and the parameters of one statement
+
+#: Keys of a channel that do not change what it offers.
+_NOT_OFFERING = frozenset({"name", "connection", "schedule", "lag", "owner", "tags", "gate", "rule"})
+
+
+@dataclass(frozen=True, slots=True)
+class AllocateResult:
+    """What one allocation did: SKUs computed, and values that changed."""
+
+    channel: str
+    computed: int
+    changed: int
+
+
+def register_channels(app: App) -> list[str]:
+    """Return the codes of configured channels that got their database row only now; they start unapproved."""
+    with write(app.engine) as connection:
+        return channels.register(connection, app.config.channels)
+
+
+def allocate(app: App, channel_code: str) -> AllocateResult:
+    """Return how many SKUs of the channel were computed and how many values changed; these wait in the outbox.
+
+    Raises ConfigError for an unknown channel, TransientError while another worker has it.
+    """
+    register_channels(app)
+    with channel_lease(app, channel_code) as work:
+        return allocate_leased(work)
+
+
+def allocate_leased(work: ChannelWork) -> AllocateResult:
+    """Return what `allocate` does, for a worker that has the channel already."""
+    now = work.now()
+    with work.write() as connection:
+        row = channels.load(connection, work.code)
+        version = offer_version(work.channel, now.date())
+        whole = None if row.config_version == version else f"config {version[:12]}"
+        upto = current_change_id(connection)
+        if whole is None and upto == row.cursor:
+            return AllocateResult(work.code, 0, 0)
+        availability.collect_dirty(connection, work.code, after=row.cursor, upto=upto, whole=whole)
+        publications.withdraw_elsewhere(connection, work.code, work.locations, now)
+        offers = build_offers(work.channel, availability.load_feeds(connection, now), now.date())
+        with_products = any(rule.brand or rule.tag for rule in work.channel.rule)
+        computed = 0
+        for page in availability.dirty_pages(connection, _PAGE):
+            stock = availability.load_stock(connection, list(page), with_products=with_products)
+            offered = availability.load_offered(connection, work.code, list(page))
+            changes = [c for sku, cause in page.items() for o in offers if (c := _change(stock[sku], o, offered, cause))]
+            availability.write_page(connection, work.code, changes, now)
+            computed += len(page)
+        changed = availability.publish_changes(connection, work.code, now)
+        channels.change(connection, work.code, cursor=upto, config_version=version)
+    return AllocateResult(work.code, computed, changed)
+
+
+def offer_version(channel: Channel, today: date) -> str:
+    """Return the SHA-256 (hex) of everything in a channel's configuration that its quantities depend on today.
+
+    A rule that starts or ends changes it, so that all SKUs are computed again on that day.
+    """
+    meaning: dict[str, Any] = channel.model_dump(mode="json", exclude=set(_NOT_OFFERING))
+    meaning["rules"] = [ranked.rule.model_dump(mode="json") for ranked in in_force(channel.rule, today)]
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def build_offers(channel: Channel, feeds: Mapping[int, SourceFeed], today: date) -> list[Offer]:
+    """Return one Offer per channel location we own, with the feeds its `sources` patterns allow."""
+    allowed = {f.id: f for f in feeds.values() if any(fnmatchcase(f.code, pattern) for pattern in channel.sources)}
+    rules = in_force(channel.rule, today)
+    return [Offer(channel, place.id, allowed, frozenset(place.from_locations), rules) for place in channel.locations]
+
+
+def _change(stock: SkuStock, offer: Offer, offered: Mapping[tuple[str, str], Offered], cause: str) -> Change | None:
+    """Return what changes for one SKU at one location, None when nothing does or the channel never had the SKU."""
+    before = offered.get((stock.sku, offer.location))
+    ats = compute(stock, offer)
+    if before is None and ats.reason_code == "no_source":
+        return None
+    steps = _steps(ats)
+    # leaving shadow is a new value even when it is 0: until now the channel was told nothing
+    is_new = before is None or ats.quantity != before.quantity or _leaves_shadow(before, ats)
+    if before is not None and not is_new and before.reason_code == ats.reason_code and before.steps == steps:
+        return None
+    now = Offered(
+        quantity=ats.quantity,
+        version=(before.version if before else 0) + int(is_new),
+        reason_code=ats.reason_code,
+        fresh_quantity=(before.fresh_quantity if before else None) if ats.reason_code in NOT_FRESH else ats.quantity,
+        steps=steps,
+    )
+    return Change(stock.sku, offer.location, now, before, cause, is_sent=before is not None or ats.reason_code != "in_shadow")
+
+
+def _leaves_shadow(before: Offered, ats: Ats) -> bool:
+    return before.reason_code == "in_shadow" and ats.reason_code != "in_shadow"
+
+
+def _steps(ats: Ats) -> list[dict[str, Any]]:
+    return [step.as_dict() for step in ats.steps]
+
+
+def allowed_feeds(offers: Sequence[Offer]) -> frozenset[int]:
+    """Return the ids of the feeds that a channel's offers may use and that are not in shadow."""
+    return frozenset(f.id for offer in offers for f in offer.feeds.values() if not f.in_shadow)

@@ -1,0 +1,93 @@
+"""reconcile: a channel read back page by page, each difference classified, and repaired through the outbox.
+
+Never writes to the channel itself: what is to be corrected waits in the outbox for the next publish.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection
+
+from connectors.protocols import Channel as Door
+from stockfeed.bootstrap import App
+from stockfeed.pipeline.accounting import Finding, account
+from stockfeed.pipeline.allocate import allocate_leased, register_channels
+from stockfeed.pipeline.channel_work import channel_lease, open_door
+from stockfeed.pipeline.sending import Sending, settle_open
+from stockfeed.store import channels, listings, publications
+from stockfeed.store.listings import Shown
+from transforms.sales import classify
+
+log = structlog.get_logger()
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileResult:
+    """What the channel showed: listings checked and equal; units sold; listings edited there; values put in the outbox again."""
+
+    channel: str
+    checked: int
+    equal: int
+    sales_seen: int
+    edited: int
+    repaired: int
+
+
+def reconcile(app: App, channel_code: str, *, door: Door | None = None) -> ReconcileResult:
+    """Return how the channel's listings compare with what it last confirmed and with what it should show.
+
+    A fall is a sale and becomes a reservation; a rise is an edit; an offered value that neither stands at the channel nor
+    waits in the outbox was lost. The last two are repaired by the next publish. Raises as `publish` does.
+    """
+    register_channels(app)
+    with channel_lease(app, channel_code) as work:
+        run = Sending(work, door if door is not None else open_door(app, work.channel))
+        allocate_leased(work)
+        settle_open(run)
+        checked = equal = repaired = 0
+        after = ("", "")
+        while True:
+            with work.read() as connection:
+                page = listings.pages(connection, work.code, work.locations, after, _PAGE)
+            if not page:
+                break
+            after = (page[-1].listing.sku, page[-1].listing.location)
+            same, mended = _reconcile_page(run, page)
+            checked, equal, repaired = checked + len(page), equal + same, repaired + mended
+        allocate_leased(work)
+        with work.write() as connection:
+            channels.change(connection, work.code, reconciled_at=work.now())
+    result = ReconcileResult(channel_code, checked, equal, run.tally.sales_seen, run.tally.edited, repaired)
+    log.info("reconciled", channel=channel_code, checked=checked, equal=equal, sales_seen=result.sales_seen, repaired=repaired)
+    return result
+
+
+def _reconcile_page(run: Sending, page: Sequence[Shown]) -> tuple[int, int]:
+    """Account for one page's differences; return how many listings were equal and how many were put in the outbox again."""
+    work = run.work
+    observed = run.observe([shown.listing for shown in page])
+    known = [(s, seen) for s in page if (seen := observed.get((s.listing.sku, s.listing.location))) is not None]
+    gone = [s for s in page if observed.get((s.listing.sku, s.listing.location)) is None and s.confirmed is not None]
+    with work.write() as connection:
+        findings = [Finding(shown.listing, seen, classify(shown.confirmed, seen)) for shown, seen in known]
+        # also equal ones: a first reading becomes what later falls are measured against
+        account(work, connection, findings, run.tally)
+        for shown in gone:
+            listings.mark_gone(connection, work.code, shown.listing, "the channel no longer shows this listing")
+        sold = {f.listing.sku for f in findings if f.difference.kind == "sale"}
+        repaired = _repair(run, connection, [(s, seen) for s, seen in known if s.listing.sku not in sold])
+    equal = {(f.listing.sku, f.listing.location) for f in findings if f.difference.kind == "equal"} - set(repaired)
+    return len(equal), len(repaired)
+
+
+def _repair(run: Sending, connection: Connection, known: Sequence[tuple[Shown, int]]) -> list[tuple[str, str]]:
+    """Put the offered values in the outbox that the channel does not show and that do not wait there already."""
+    rows = [
+        (shown.listing.sku, shown.listing.location, shown.offered, shown.version)
+        for shown, seen in known
+        if shown.offered is not None and shown.version is not None and shown.offered != seen
+    ]
+    return publications.put_again(connection, run.work.code, rows, cause="repair", at=run.work.now())

@@ -1,0 +1,105 @@
+"""Removes what is older than its retention, and nothing that an undo, a hold or a reading of the present levels needs.
+
+The ledger row of a delivery is never removed: it says when its bytes went.
+"""
+
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from schemas.tables import channel, delivery, dirty_mark, feed
+from stockfeed.bootstrap import App
+from stockfeed.pipeline.results import RetentionResult
+from stockfeed.store import checks
+from stockfeed.store.engine import read, write
+
+log = structlog.get_logger()
+
+_SPOOL_DAYS = 1  # a download takes minutes; what is older was left by a run that was killed
+
+
+def retain(app: App) -> RetentionResult:
+    """Remove archived bytes past their days or over a supplier's quota, stray spool files and spent marks; return counts."""
+    now = app.clock()
+    files = size = 0
+    for sha256 in _expired(app, now) + _over_quota(app):
+        path = app.archive.path(sha256)
+        # The ledger first: a crash in between leaves a file too many, never a ledger that promises a file it lost.
+        with write(app.engine) as connection:
+            connection.execute(update(delivery).where(delivery.c.sha256 == sha256).values(discarded_at=now))
+        if path.exists():
+            files, size = files + 1, size + path.stat().st_size
+            path.unlink()
+    spooled = _clear_spool(app, now)
+    with write(app.engine) as connection:
+        marks = _prune_marks(connection)
+        checks.ran(connection, "retention", at=now, outcome="fine", detail={"files": files, "bytes": size, "spooled": spooled})
+    log.info("retained", files=files, bytes=size, spooled=spooled, marks=marks)
+    return RetentionResult(files, size, spooled, marks)
+
+
+def _needed() -> ColumnElement[bool]:
+    """The bytes of a delivery are needed while it waits, or while it, or the one an undo leads back to, is in force."""
+    in_force = exists().where(feed.c.last_applied_id == delivery.c.id)
+    newer = delivery.alias("newer")
+    undo = exists().where(feed.c.last_applied_id == newer.c.id, newer.c.applied_before_id == delivery.c.id)
+    return or_(delivery.c.state.in_(("received", "held")), in_force, undo)
+
+
+def _kept_hashes() -> Select[tuple[str]]:
+    return select(delivery.c.sha256).where(_needed())
+
+
+def _expired(app: App, now: datetime) -> list[str]:
+    limit = now - timedelta(days=app.settings.archive_days)
+    found = (
+        select(delivery.c.sha256)
+        .where(delivery.c.discarded_at.is_(None), delivery.c.sha256.not_in(_kept_hashes()))
+        .group_by(delivery.c.sha256)
+        .having(func.max(delivery.c.received_at) < limit)
+    )
+    with read(app.engine) as connection:
+        return list(connection.execute(found).scalars())
+
+
+def _over_quota(app: App) -> list[str]:
+    """Return the oldest bytes of each supplier whose archive is over its quota, as many as bring it back under."""
+    rows = (
+        select(
+            feed.c.supplier,
+            delivery.c.sha256,
+            func.max(delivery.c.size).label("size"),
+            func.max(delivery.c.received_at).label("last"),
+        )
+        .join(feed, feed.c.id == delivery.c.feed_id)
+        .where(delivery.c.discarded_at.is_(None))
+        .group_by(feed.c.supplier, delivery.c.sha256)
+        .order_by(func.max(delivery.c.received_at).desc())
+    )
+    with read(app.engine) as connection:
+        found = list(connection.execute(rows))
+        kept = set(connection.execute(_kept_hashes()).scalars())
+    used: dict[str, int] = {}
+    removed = []
+    for row in found:
+        used[row.supplier] = used.get(row.supplier, 0) + row.size
+        if used[row.supplier] > app.settings.archive_bytes and row.sha256 not in kept:
+            removed.append(row.sha256)
+    return removed
+
+
+def _clear_spool(app: App, now: datetime) -> int:
+    limit = (now - timedelta(days=_SPOOL_DAYS)).timestamp()
+    stray = [p for p in app.settings.spool_dir.glob("*") if p.is_file() and p.stat().st_mtime < limit]
+    for path in stray:
+        path.unlink(missing_ok=True)
+    return len(stray)
+
+
+def _prune_marks(connection: Connection) -> int:
+    """Drop marks that every channel has worked off."""
+    slowest = select(func.min(channel.c.cursor)).scalar_subquery()
+    spent = and_(slowest.is_not(None), dirty_mark.c.id <= slowest)
+    return connection.execute(delete(dirty_mark).where(spent)).rowcount

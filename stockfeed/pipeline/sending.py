@@ -1,0 +1,207 @@
+"""Sending outbox rows in batches: read back where needed, claim, send, record each item's own result.
+
+A batch is stored before it is sent, and nothing is sent inside a transaction. After a crash the stored attempt is repeated
+with its key, or read back. Never sends a value blindly over a sale, and never more than once at a time for a listing.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from connectors.protocols import Channel as Door
+from schemas.errors import StockfeedError
+from schemas.publishing import ItemResult, Listing
+from stockfeed.pipeline.accounting import Finding, Tally, account
+from stockfeed.pipeline.channel_work import ChannelWork
+from stockfeed.store import listings, publications
+from stockfeed.store.pieces import pieces
+from stockfeed.store.publications import Ending, Waiting
+from transforms.sales import classify, not_landed, settle
+
+Key = tuple[str, str]  # SKU, channel location
+
+
+@dataclass(slots=True)
+class Sending:
+    """One run of sending to one channel."""
+
+    work: ChannelWork
+    door: Door
+    tally: Tally = field(default_factory=Tally)
+
+    def observe(self, wanted: Sequence[Listing]) -> dict[Key, int | None]:
+        """Return what the channel shows now, by listing; None where it does not say."""
+        return {(o.listing.sku, o.listing.location): o.quantity for o in self.door.read_back(wanted)} if wanted else {}
+
+
+def send_waiting(run: Sending, *, zeros: bool, limit: int | None = None) -> list[Waiting]:
+    """Send the waiting zeros, or all others, batch by batch (at most `limit` rows), and return the rows that were sent.
+
+    Each row is tried once. Raises the channel's error after recording what was answered.
+    """
+    sent: list[Waiting] = []
+    after = 0
+    while limit is None or len(sent) < limit:
+        size = run.door.max_batch if limit is None else min(run.door.max_batch, limit - len(sent))
+        with run.work.read() as connection:
+            rows = publications.pending(connection, run.work.code, run.work.locations, zeros=zeros, after=after, limit=size)
+        if not rows:
+            break
+        after = rows[-1].id
+        sent += _send_batch(run, [row for row in rows if row.id not in run.tally.tried])
+    return sent
+
+
+def _send_batch(run: Sending, rows: Sequence[Waiting]) -> list[Waiting]:
+    unsure = [row.listing for row in rows if not run.door.compares or row.confirmed is None]
+    observed = run.observe(unsure)
+    claimed = _claim(run, rows, observed)
+    if not claimed:
+        return []
+    run.tally.sent += len(claimed)
+    error = _deliver(run, claimed, is_repeat=False)
+    if error is not None:
+        raise error
+    settle_open(run, [row.id for row in claimed])
+    return claimed
+
+
+def _claim(run: Sending, rows: Sequence[Waiting], observed: Mapping[Key, int | None]) -> list[Waiting]:
+    """Account for what was read back, confirm what is shown already, and store the rest as sent.
+
+    A listing that sold meanwhile is left for the next round: its quantity must be computed again first.
+    """
+    now = run.work.now()
+    with run.work.write() as connection:
+        findings = [
+            Finding(row.listing, seen, classify(row.confirmed, seen)) for row in rows if (seen := observed.get(row.key)) is not None
+        ]
+        account(run.work, connection, findings, run.tally)
+        sold = {(f.listing.sku, f.listing.location) for f in findings if f.difference.kind == "sale"}
+        # as they are now: superseded rows are gone, and `confirmed` is what was just read back
+        waiting = publications.still_pending(connection, run.work.code, [row.id for row in rows])
+        ready = [row for row in waiting if row.key not in sold]
+        # a listing that was read back and shows nothing is written, whatever was confirmed before
+        equal = [row for row in ready if row.confirmed == row.quantity and observed.get(row.key, row.confirmed) is not None]
+        _confirm(run, connection, equal, "the channel shows this quantity already")
+        run.tally.confirmed += len(equal)
+        done = {row.id for row in equal}
+        batch = hashlib.sha256(f"{run.work.code}\0{run.work.fence}\0{[row.id for row in ready]}".encode()).hexdigest()
+        claimed = publications.claim(connection, run.work.code, [r for r in ready if r.id not in done], batch=batch, at=now)
+    run.tally.stale += len(sold)
+    return claimed
+
+
+def _confirm(run: Sending, connection: Connection, rows: Sequence[Waiting], sentence: str = "") -> None:
+    now = run.work.now()
+    publications.end(connection, [Ending(row.id, "confirmed", "", sentence) for row in rows], now)
+    listings.confirm(connection, run.work.code, [(*row.key, row.quantity, row.version) for row in rows], now)
+
+
+def _deliver(run: Sending, rows: Sequence[Waiting], *, is_repeat: bool) -> StockfeedError | None:
+    """Send claimed rows and record each answer; return the channel's error if it broke off. Rows without answer stay sent."""
+    answers: dict[Key, ItemResult] = {}
+    error: StockfeedError | None = None
+    try:
+        for result in run.door.publish([row.item(compares=run.door.compares) for row in rows]):
+            answers[result.item.listing.sku, result.item.listing.location] = result
+    except StockfeedError as caught:  # raised again by the caller once every answer is recorded
+        error = caught
+    answered = [(row, answers[row.key]) for row in rows if row.key in answers]
+    stale = [row for row, answer in answered if answer.status == "stale"]
+    silent = [row.listing for row, answer in answered if answer.status == "stale" and answer.observed is None]
+    observed = run.observe(silent)
+    shown = {row.key: answers[row.key].observed if row.key not in observed else observed[row.key] for row in stale}
+    with run.work.write() as connection:
+        _record(run, connection, [pair for pair in answered if pair[1].status != "stale"])
+        _settle(run, connection, [(row, shown[row.key]) for row in stale], "STALE", may_have_landed=is_repeat)
+    return error
+
+
+def _record(run: Sending, connection: Connection, answered: Sequence[tuple[Waiting, ItemResult]]) -> None:
+    """Store the results that need no look at the channel: confirmed, accepted, failed and unknown."""
+    confirmed = [row for row, answer in answered if answer.status == "confirmed"]
+    _confirm(run, connection, confirmed)
+    failed = [(row, answer) for row, answer in answered if answer.status == "failed"]
+    endings = [Ending(row.id, "pending" if a.retryable else "failed", a.code or "FAILED", a.message) for row, a in failed]
+    endings += [
+        Ending(row.id, "sent", "ACCEPTED" if a.status == "accepted" else "UNKNOWN", a.message)
+        for row, a in answered
+        if a.status in {"accepted", "unknown"}
+    ]
+    publications.end(connection, endings, run.work.now())
+    run.tally.confirmed += len(confirmed)
+    run.tally.failed += len(failed)
+    run.tally.tried.update(row.id for row, _ in failed)
+
+
+def _settle(
+    run: Sending, connection: Connection, seen: Sequence[tuple[Waiting, int | None]], code: str, *, may_have_landed: bool
+) -> None:
+    """End attempts by what the channel shows: landed → confirmed, else the row waits again and the difference is accounted.
+
+    A first attempt that came back stale did not land (`may_have_landed` False): whatever the channel shows is not ours.
+    """
+    landed: list[Waiting] = []
+    endings: list[Ending] = []
+    findings: list[Finding] = []
+    for row, observed in seen:
+        if observed is None:
+            endings.append(Ending(row.id, "pending", code, "the channel does not say what it shows"))
+            run.tally.tried.add(row.id)
+            continue
+        ending = settle(row.confirmed, row.quantity, observed) if may_have_landed else not_landed(row.confirmed, observed)
+        if ending.landed:
+            landed.append(row)
+        else:
+            endings.append(Ending(row.id, "pending", code, f"the channel shows {observed}, not {row.confirmed}"))
+        if not ending.landed or ending.difference.units:
+            findings.append(Finding(row.listing, observed, ending.difference))
+    _confirm(run, connection, landed)
+    publications.end(connection, endings, run.work.now())
+    account(run.work, connection, findings, run.tally)
+    run.tally.confirmed += len(landed)
+    run.tally.stale += len(endings)
+
+
+def settle_open(run: Sending, ids: Sequence[int] | None = None) -> None:
+    """End the attempts without a clear answer (of these rows, or all of an earlier run): same key once, then read back.
+
+    Not repeated but only read back: raises over a value that has fallen meanwhile, and channels that cannot compare (a
+    repeat could overwrite a sale). Raises the channel's error when it breaks off again; the rows then stay sent.
+    """
+    rows = _open_rows(run, ids)
+    if run.door.compares:
+        for batch in pieces([row for row in rows if _is_repeatable(row)], run.door.max_batch):
+            error = _deliver(run, batch, is_repeat=True)
+            if error is not None:
+                raise error
+        rows = _open_rows(run, ids)
+    for batch in pieces(rows, run.door.max_batch):
+        observed = run.observe([row.listing for row in batch])
+        seen = [(row, observed.get(row.key)) for row in batch if not _is_awaited(run, row, observed.get(row.key))]
+        with run.work.write() as connection:
+            _settle(run, connection, seen, "READ-BACK", may_have_landed=True)
+
+
+def _open_rows(run: Sending, ids: Sequence[int] | None) -> list[Waiting]:
+    with run.work.read() as connection:
+        rows = publications.in_flight(connection, run.work.code)
+    owned = run.work.locations
+    return [row for row in rows if row.listing.location in owned and (ids is None or row.id in set(ids))]
+
+
+def _is_repeatable(row: Waiting) -> bool:
+    is_raise = row.confirmed is None or row.quantity > row.confirmed
+    has_fallen = row.offered is not None and row.offered < row.quantity
+    return row.answer_code != "ACCEPTED" and not (is_raise and has_fallen)
+
+
+def _is_awaited(run: Sending, row: Waiting, observed: int | None) -> bool:
+    """Return whether an accepted value may still become visible: within the channel's declared lag."""
+    lag = run.work.channel.lag
+    if row.answer_code != "ACCEPTED" or observed == row.quantity or lag is None or row.sent_at is None:
+        return False
+    return run.work.now() < row.sent_at + lag

@@ -1,0 +1,71 @@
+"""Retention: old bytes go, what is in force stays, and the ledger always says the truth."""
+
+import os
+
+from stockfeed.pipeline import overdue, retain
+from tests.integration.pipeline.conftest import many
+
+
+def archived(world) -> set[str]:
+    return {path.name for path in world.app.settings.archive_dir.rglob("*") if path.is_file()}
+
+
+def hashes(world) -> list[str]:
+    return [r.sha256 for r in world.query("SELECT sha256 FROM delivery ORDER BY id")]
+
+
+def test_old_bytes_go_but_not_those_in_force_nor_the_one_an_undo_needs(world):
+    world.configure()
+    for quantity in (10, 11, 12, 13):
+        world.deliver(many(30, quantity))
+    world.clock.advance(days=91)
+    assert retain(world.app).files == 2
+    assert archived(world) == set(hashes(world)[2:])
+    assert [r.discarded_at is not None for r in world.query("SELECT discarded_at FROM delivery ORDER BY id")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_young_bytes_stay(world):
+    world.configure().deliver({"A": 1})
+    world.deliver({"A": 2})
+    world.clock.advance(days=89)
+    assert retain(world.app).files == 0
+
+
+def test_a_held_delivery_keeps_its_bytes(world):
+    world.configure().deliver(many(30))
+    world.deliver(many(30, 0))
+    world.clock.advance(days=400)
+    assert retain(world.app).files == 0
+
+
+def test_a_supplier_over_its_quota_loses_its_oldest_bytes(world):
+    world.configure()
+    for quantity in (10, 11, 12, 13):
+        world.deliver(many(30, quantity))
+    object.__setattr__(world.app, "settings", world.app.settings.model_copy(update={"archive_bytes": 600}))
+    assert retain(world.app).files == 2
+    assert archived(world) == set(hashes(world)[2:])
+
+
+def test_spool_files_of_killed_runs_are_removed(world):
+    world.configure().deliver({"A": 1})
+    stray = world.app.settings.spool_dir / "left-behind"
+    stray.write_bytes(b"x")
+    os.utime(stray, (world.clock.now.timestamp(),) * 2)
+    assert retain(world.app).spooled == 0
+    world.clock.advance(days=2)
+    assert retain(world.app).spooled == 1
+    assert not stray.exists()
+
+
+def test_overdue_names_stale_feeds_and_changes_nothing(world):
+    world.configure().deliver({"A": 1})
+    assert overdue(world.app) == ()
+    world.clock.advance(hours=25)
+    assert overdue(world.app) == ("acme.stock",)
+    assert not world.query("SELECT is_stale FROM feed")[0].is_stale

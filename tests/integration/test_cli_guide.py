@@ -1,0 +1,42 @@
+"""The examples of docs/add-a-supplier.md are run, so that the page stays true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stockfeed.cli.boundary import run
+
+GUIDE = Path(__file__).parents[2] / "docs" / "add-a-supplier.md"
+
+
+def block(language: str, beginning: str) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    return next(b for b in blocks if b.startswith(beginning))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AIRFLOW_CONN_NORDWIND", raising=False)
+    for name in ("suppliers", "channels"):
+        (tmp_path / "config" / name).mkdir(parents=True)
+    (tmp_path / "config" / "suppliers" / "nordwind.toml").write_text(block("toml", "[supplier]"), encoding="utf-8")
+    (tmp_path / "sample.csv").write_text(block("csv", "Artikel"), encoding="cp1252")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["feeds check\nNo", "feeds try"])
+def test_the_guides_commands_answer_as_it_says(folder, capsys, command):
+    told = block("console", f"$ stockfeed {command}")
+    line, answer = told.split("\n", 1)
+    assert run(line.removeprefix("$ stockfeed ").split()) == 0
+    assert capsys.readouterr().out == answer
+
+
+def test_the_guides_mistakes_are_told_as_it_says(folder, capsys):
+    path = folder / "config" / "suppliers" / "nordwind.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"net"', '"nett"').replace("supplier_sku =", "suplier_sku ="), encoding="utf-8")
+    assert run(["feeds", "check"]) == 3
+    assert capsys.readouterr().err == block("console", "$ stockfeed feeds check\nError").split("\n", 1)[1]

@@ -1,0 +1,216 @@
+"""Files read as the pipeline reads them: text here, workbooks in a real limited child process."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from schemas.errors import ConfigError, DeliveryError
+from schemas.feed_config import TypedSection
+from stockfeed.reading import read_batches
+
+
+def workbook(path: Path, rows: int = 2, far_cell: str | None = None) -> Path:
+    book = openpyxl.Workbook(write_only=far_cell is None)
+    sheet = book.active if far_cell else book.create_sheet("Stock")
+    sheet.append(["sku", "quantity"])
+    for number in range(rows):
+        sheet.append([f"A{number}", number])
+    if far_cell:
+        sheet[far_cell] = "far"
+    book.save(path)
+    return path
+
+
+def children() -> set[int]:
+    """Process ids of the reading children of this process that still run."""
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+            command = (status.parent / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == os.getpid() and fields[0] != "Z" and b"stockfeed.reading_child" in command:
+            found.add(int(status.parent.name))
+    return found
+
+
+def refused(path: Path, **options):
+    with pytest.raises(DeliveryError) as caught:
+        list(read_batches(path, TypedSection(**options)))
+    assert not children()
+    return caught.value
+
+
+def test_a_text_file_is_read_with_its_options(tmp_path):
+    path = tmp_path / "stock.csv"
+    path.write_bytes(b"sku;quantity\nA1;5\n")
+    (batch,) = read_batches(path, TypedSection(type="delimited", delimiter=";"))
+    assert batch.frame.rows() == [(2, 2, "A1", "5")]
+
+
+def test_wrong_options_are_refused_at_once_and_all_named(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        read_batches(tmp_path / "absent.csv", TypedSection(type="delimited", delimeter=";", header_row=0))
+    assert "format.delimeter" in caught.value.message
+    assert "format.header_row" in caught.value.message
+
+
+def test_an_unknown_format_is_refused_at_once(tmp_path):
+    with pytest.raises(ConfigError, match="Did you mean"):
+        read_batches(tmp_path / "absent.csv", TypedSection(type="spreadsheets"))
+
+
+def test_a_workbook_comes_back_from_the_child_with_everything(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (
+        ["Acme"],
+        ["SKU", "qty", "note"],
+        ["001", "=1+1", "x"],
+        [1.5, 2, "tab\there"],
+        [None, None, None],
+        ["Total", 9, ""],
+    ):
+        book.active.append(row)
+    book.create_sheet("Hidden").sheet_state = "hidden"
+    book.save(tmp_path / "stock.xlsx")
+    section = TypedSection(type="spreadsheet", header_row="auto", footer=["^Total"])
+    batches = list(read_batches(tmp_path / "stock.xlsx", section, expected_columns=["sku"], identifier_columns=["sku"]))
+    (batch,) = batches
+    assert batch.header == ("SKU", "qty", "note")
+    assert batch.frame.rows() == [(3, None, "001", "", "x"), (4, None, "1.5", "2", "tab\there")]
+    assert [(p.row, p.column, p.code) for p in batch.cell_problems] == [(3, 1, "QTY-CELL"), (4, 0, "SKU-EXCEL")]
+    assert batch.skipped == {"preamble": 1, "footer": 1, "blank": 1}
+    assert batch.reading["engine"] == "openpyxl"
+    assert "hidden sheets were not read: Hidden" in batch.notes
+    assert not children()
+
+
+def test_many_batches_stream_through_the_pipe(tmp_path):
+    path = workbook(tmp_path / "stock.xlsx", rows=1_000)
+    batches = list(read_batches(path, TypedSection(type="spreadsheet", batch_rows=100)))
+    assert [row for batch in batches for row in batch.frame["c0"]] == [f"A{n}" for n in range(1_000)]
+    assert max(batch.frame.height for batch in batches) == 100
+
+
+def test_a_delivery_error_of_the_child_keeps_every_field(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["sku", "qty", "qty"])
+    book.save(tmp_path / "stock.xlsx")
+    error = refused(tmp_path / "stock.xlsx", type="spreadsheet")
+    assert (error.code, error.row, error.column, error.value) == ("HEADER-DUPLICATE", 1, "qty", "qty")
+    assert "header column 3" in error.message
+    assert error.hint == "Rename one of the columns."
+
+
+def test_a_config_error_of_the_child_stays_a_config_error(tmp_path):
+    path = workbook(tmp_path / "stock.xlsx")
+    with pytest.raises(ConfigError, match="not supported"):
+        list(read_batches(path, TypedSection(type="spreadsheet", footer=["(?=x)"])))
+
+
+def test_a_sparse_sheet_that_exhausts_memory_is_a_limit_and_not_a_crash_of_ours(tmp_path):
+    path = workbook(tmp_path / "sparse.xlsx", far_cell="XFD1048576")
+    error = refused(path, type="spreadsheet", engine="calamine")
+    assert error.code == "FILE-LIMIT"
+    assert "memory_bytes" in error.message
+
+
+def test_memory_used_in_small_steps_is_limited_too(tmp_path):
+    path = workbook(tmp_path / "long.xlsx", rows=60_000)
+    error = refused(path, type="spreadsheet", batch_rows=1_000_000, limits={"memory_bytes": 12_000_000})
+    assert error.code == "FILE-LIMIT"
+    assert "memory_bytes" in error.message
+
+
+def test_too_much_cpu_time_is_a_limit(tmp_path):
+    path = workbook(tmp_path / "long.xlsx", rows=60_000)
+    error = refused(path, type="spreadsheet", limits={"cpu_seconds": 0})
+    assert error.code == "FILE-LIMIT"
+    assert "cpu_seconds" in error.message
+
+
+def test_too_much_waiting_is_a_limit(tmp_path):
+    path = workbook(tmp_path / "stock.xlsx")
+    error = refused(path, type="spreadsheet", limits={"wall_seconds": 0})
+    assert error.code == "FILE-LIMIT"
+    assert "wall_seconds" in error.message
+
+
+@pytest.mark.parametrize(("sent", "words"), [(signal.SIGSEGV, "SIGSEGV"), (signal.SIGKILL, "SIGKILL"), (signal.SIGTERM, "SIGTERM")])
+def test_a_child_that_dies_by_a_signal_is_a_crash_with_its_reason(tmp_path, sent, words):
+    path = workbook(tmp_path / "stock.xlsx", rows=30_000)
+    batches = read_batches(path, TypedSection(type="spreadsheet", batch_rows=10))
+    next(batches)
+    (child,) = children()
+    os.kill(child, sent)
+    with pytest.raises(DeliveryError) as caught:
+        list(batches)
+    assert caught.value.code == "FILE-CRASH"
+    assert words in caught.value.message
+    assert not children()
+
+
+def test_a_child_that_fails_without_an_answer_is_a_crash_with_its_last_words(tmp_path):
+    error = refused(tmp_path / "absent.xlsx", type="spreadsheet")
+    assert error.code == "FILE-CRASH"
+    assert "FileNotFoundError" in error.detail
+
+
+def test_closing_the_reader_early_ends_the_child_and_removes_its_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    path = workbook(tmp_path / "stock.xlsx", rows=30_000)
+    batches = read_batches(path, TypedSection(type="spreadsheet", batch_rows=10))
+    next(batches)
+    assert len(children()) == 1
+    batches.close()
+    assert not children()
+    assert [p.name for p in tmp_path.iterdir()] == ["stock.xlsx"]
+
+
+def test_the_child_sees_no_environment_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_ACME", "sftp://u:p@127.0.0.1")
+    path = workbook(tmp_path / "stock.xlsx", rows=30_000)
+    batches = read_batches(path, TypedSection(type="spreadsheet", batch_rows=10))
+    next(batches)
+    (child,) = children()
+    names = {entry.partition(b"=")[0].decode() for entry in Path(f"/proc/{child}/environ").read_bytes().split(b"\0") if entry}
+    batches.close()
+    assert names <= {"PATH", "LANG", "TMPDIR", "POLARS_MAX_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX", "LD_LIBRARY_PATH"}
+
+
+def test_the_child_does_not_outlive_a_killed_parent(tmp_path):
+    path = workbook(tmp_path / "stock.xlsx", rows=30_000)
+    program = """
+        import os, sys
+        from pathlib import Path
+        from schemas.feed_config import TypedSection
+        from stockfeed.reading import read_batches
+        batches = read_batches(Path(sys.argv[1]), TypedSection(type="spreadsheet", batch_rows=10))
+        next(batches)
+        task = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+        print(task.read_text(), flush=True)
+        sys.stdin.read()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        (child,) = map(int, parent.stdout.readline().split())
+        gone = os.pidfd_open(child)
+        parent.kill()
+    ended, _, _ = select.select([gone], [], [], 20)
+    os.close(gone)
+    assert ended, "the child still runs"
+
+
+def test_an_unclosed_quote_is_refused_in_place_without_a_child(tmp_path):
+    path = tmp_path / "stock.csv"
+    path.write_bytes(b'sku,note\nA1,"x\nA2,y\n')
+    assert refused(path, type="delimited").row == 2

@@ -1,0 +1,69 @@
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+
+import pytest
+
+from transforms.formats.number_text import lost_digits, moment_text, number_format, number_text, plain_number
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "text"),
+    [
+        ("123", "General", "123"),
+        ("123.0", "General", "123"),
+        ("0.1", "General", "0.1"),
+        ("0.30000000000000004", "General", "0.3"),
+        ("1.1000000000000001", "General", "1.1"),
+        ("1E-7", "General", "0.0000001"),
+        ("4.006381333931E+12", "General", "4006381333931"),
+        ("4006381333931", "0.00E+00", "4006381333931"),
+        ("123", "00000", "00123"),
+        ("-5", "00000", "-00005"),
+        ("1234567", "#,##0", "1234567"),
+        ("9.5", "0.00", "9.50"),
+        ("9.567", "0.00", "9.567"),
+        ("5", '0" pcs"', "5"),
+        ("0.25", "0%", "25%"),
+        ("0.256", "0%", "25.6%"),
+        ("0.5", "0.00%", "50.00%"),
+        ("12", '[Red]0;[Blue]-0;"none"', "12"),
+        ("0", "General", "0"),
+        ("-0.5", "0.0", "-0.5"),
+    ],
+)
+def test_numbers_are_shown_in_plain_digits(raw, code, text):
+    assert number_text(plain_number(raw), number_format(code)) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "text"),
+    [
+        ("123", '"SKU-"00000', "SKU-00123"),
+        ("12345", "000\\-00", "123-45"),
+        ("1234567", "000-00", "12345-67"),
+        ("7", "00000", "00007"),
+    ],
+)
+def test_identifiers_also_get_the_literals_of_their_format(raw, code, text):
+    assert number_text(plain_number(raw), number_format(code), as_identifier=True) == text
+
+
+def test_more_than_fifteen_digits_are_lost():
+    assert not lost_digits(Decimal(10**15 - 1))
+    assert lost_digits(Decimal(10**15))
+
+
+@pytest.mark.parametrize("raw", ["", "abc", "1e400", "nan"])
+def test_what_is_no_number_is_an_error_and_never_zero(raw):
+    with pytest.raises(ValueError, match=r"not a number|could not convert|invalid"):
+        plain_number(raw)
+
+
+def test_dates_are_iso_and_show_a_time_only_if_the_format_does():
+    moment = datetime(2026, 3, 1, 2, 30)  # noqa: DTZ001 - a cell has no time zone
+    assert moment_text(moment, "dd/mm/yyyy") == "2026-03-01"
+    assert moment_text(moment, "yyyy-mm-dd hh:mm") == "2026-03-01T02:30:00"
+    assert moment_text(moment, '"has hours" yyyy') == "2026-03-01"
+    assert moment_text(date(2026, 3, 1), "d") == "2026-03-01"
+    assert moment_text(time(2, 30), "h:mm") == "02:30:00"
+    assert moment_text(timedelta(hours=30), "[h]:mm") == "30:00:00"

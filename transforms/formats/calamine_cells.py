@@ -1,0 +1,77 @@
+"""The cells of .xls, .xlsb and .ods sheets (and of .xlsx where a feed asks for speed), through python-calamine.
+
+This engine gives neither number formats nor error cells: an error cell is blank here. Never used outside the limited child
+process, because a sparse sheet can exhaust its memory.
+"""
+
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import IO, TYPE_CHECKING
+
+from schemas.errors import DeliveryError
+from transforms.formats.number_text import NumberFormat, lost_digits, moment_text, number_text, plain_number
+from transforms.formats.options import SpreadsheetOptions
+from transforms.formats.sheet_choice import Sheet, choose_sheet
+from transforms.formats.sheet_rows import BLANK, Cell, OpenSheet, SheetRow
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet
+
+_Value = str | int | float | bool | date | time | timedelta
+_PLAIN = NumberFormat()
+
+
+def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
+    """Return the chosen sheet of the workbook in `stream`. Raises DeliveryError FILE-SHEET, FILE-UNREADABLE."""
+    from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+
+    try:
+        book = CalamineWorkbook.from_filelike(stream)
+        tables = [s for s in book.sheets_metadata if s.typ == SheetTypeEnum.WorkSheet]
+        sheets = tuple(Sheet(s.name, s.visible == SheetVisibleEnum.Visible) for s in tables)
+        opened = OpenSheet(choose_sheet(sheets, options), sheets, "calamine")
+        sheet = book.get_sheet_by_name(opened.name)
+    except (CalamineError, OSError, ValueError) as error:
+        raise DeliveryError(
+            "the workbook cannot be read: it is damaged or protected by a password",
+            "Open the workbook in its program, save it again without a password and send it.",
+            f"{type(error).__name__}: {error}",
+            code="FILE-UNREADABLE",
+        ) from error
+    opened.read = lambda: _rows(sheet, opened)
+    return opened
+
+
+def _rows(sheet: "CalamineSheet", opened: OpenSheet) -> Iterator[SheetRow]:
+    """Yield rows from row 1 on; calamine leaves out empty columns on the left, but not empty rows above."""
+    opened.notes.append("this reader shows error cells as blank and does not know number formats such as 00000")
+    left = [BLANK] * (sheet.start[1] if sheet.start else 0)
+    for row, values in enumerate(sheet.iter_rows(), 1):
+        cells = [*left]
+        for column, value in enumerate(values, len(left)):
+            cells.append(BLANK if value == "" else _cell(value, identifier=column in opened.identifiers))
+        yield SheetRow(row, cells)
+
+
+def _cell(value: _Value, *, identifier: bool) -> Cell:
+    if isinstance(value, str):
+        return Cell(value)
+    if isinstance(value, bool):
+        text = "TRUE" if value else "FALSE"
+        return Cell(text, "SKU-EXCEL", text) if identifier else Cell(text)
+    if isinstance(value, (int, float)):
+        return _number(value, identifier=identifier)
+    midnight = isinstance(value, datetime) and value.time() == time()
+    text = moment_text(value, "yyyy-mm-dd" if midnight else "yyyy-mm-dd hh:mm:ss")
+    return Cell(text, "SKU-EXCEL", text) if identifier else Cell(text)
+
+
+def _number(value: float, *, identifier: bool) -> Cell:
+    try:
+        exact: Decimal = plain_number(repr(value))
+    except ValueError:
+        return Cell("", "QTY-CELL", str(value))
+    text = number_text(exact, _PLAIN)
+    unsure = identifier and exact != exact.to_integral_value()
+    return Cell(text, "SKU-EXCEL", text) if unsure or lost_digits(exact) else Cell(text)

@@ -1,0 +1,88 @@
+"""What each line of a block is, vectorised: a record by itself or not, how many fields, and what is to be done with it.
+
+A line is a record by itself when it has no quote, or its quotes enclose whole fields: if every line before it ended outside
+quotes, this proves it. Field counts are our own, never a parser's. Never splits a line into cells.
+"""
+
+import polars as pl
+
+from transforms.formats.block_lines import BlockLines
+from transforms.formats.csv_records import Dialect
+from transforms.formats.layout import Layout
+from transforms.formats.limits import exceeded
+from transforms.formats.options import DelimitedOptions
+
+#: `text` without its line end, `width` in fields, `kind` = "ok", a skip reason, a rejection code, "BOM" or "width".
+RECORD_LINES = {"row": pl.Int64, "line": pl.Int64, "text": pl.String, "width": pl.Int64, "kind": pl.String}
+BOM = "\ufeff"
+_CONTROL_BYTES = bytes(c for c in (*range(32), 127) if c not in b"\t\n\r")
+_CONTROL = r"[\x00-\x08\x0B-\x1F\x7F]"  # a tab is a blank; the line ends are gone
+
+
+def measure(lines: BlockLines, layout: Layout, options: DelimitedOptions, first_line: int) -> pl.DataFrame:
+    """Return text, width (Int64) and alone (Boolean: a record by itself) of each line. Raises DeliveryError FILE-LIMIT."""
+    text, dialect, limits = lines.text, layout.dialect, options.limits
+    lengths = text.str.len_bytes()
+    longest = int(lengths.max() or 0)  # type: ignore[arg-type]  # of an integer column
+    if longest > limits.line_bytes:
+        line = first_line + (lengths.arg_max() or 0)
+        raise exceeded(f"line {line}: {longest} bytes", limits.line_bytes, "line_bytes", line=line)
+    width = _fields(text, dialect)
+    alone = lengths <= limits.field_bytes  # in a longer line each field must be measured
+    if dialect.quote and dialect.quote.encode() in lines.utf8:
+        quoted = text.str.contains(dialect.quote, literal=True).arg_true()
+        inside = text.gather(quoted)
+        proven = inside.str.contains(_self_contained(dialect)) & ~_only_blanks(inside, dialect)
+        alone = alone.scatter(quoted, proven & alone.gather(quoted))
+        width = width.scatter(quoted, _fields(inside.str.replace_all(_quoted_part(dialect), ""), dialect))
+    if options.comment is not None:
+        alone = alone | text.str.starts_with(options.comment)
+    return pl.DataFrame({"text": text, "width": width, "alone": alone}).with_row_index("position")
+
+
+def classify(records: pl.DataFrame, lines: BlockLines, layout: Layout, options: DelimitedOptions) -> pl.DataFrame:
+    """Return `records` (lines that are records by themselves) as RECORD_LINES: for each the first kind that applies."""
+    text = pl.col("text")
+    kinds: list[tuple[str, pl.Expr]] = []
+    if options.comment is not None:
+        kinds.append(("comment", text.str.starts_with(options.comment)))
+    if options.skip_blank:
+        kinds.append(("blank", text.str.strip_chars(layout.dialect.delimiter + " \t") == ""))
+    if lines.undecodable:
+        kinds.append(("ENC-BAD", pl.col("position").is_in(list(lines.undecodable))))
+    if len(lines.utf8.translate(None, _CONTROL_BYTES)) != len(lines.utf8):
+        kinds.append(("ROW-CONTROL", text.str.contains(_CONTROL)))
+    if BOM.encode() in lines.utf8:
+        kinds.append(("BOM", text.str.starts_with(BOM)))
+    longer = pl.col("width") > layout.width
+    kinds.append(("width", longer if options.short_rows == "pad" else pl.col("width") != layout.width))
+    kind = pl.lit("ok")
+    for name, condition in reversed(kinds):
+        kind = pl.when(condition).then(pl.lit(name)).otherwise(kind)
+    return records.with_columns(kind=kind).select(*RECORD_LINES)
+
+
+def _fields(text: pl.Series, dialect: Dialect) -> pl.Series:
+    return text.str.count_matches(dialect.delimiter, literal=True).cast(pl.Int64) + 1
+
+
+def _only_blanks(texts: pl.Series, dialect: Dialect) -> pl.Series:
+    """Return True for lines of nothing but quotes, delimiters and blanks: whether they are blank rows the strict path decides."""
+    return texts.str.strip_chars(dialect.delimiter + dialect.quote + " \t") == ""
+
+
+def _quoted_part(dialect: Dialect) -> str:
+    q = _class_safe(dialect.quote)
+    return f"{q}[^{q}]*{q}"
+
+
+def _self_contained(dialect: Dialect) -> str:
+    """Return the pattern of a line whose every field is quoted as a whole (inner quotes doubled) or has no quote."""
+    q, d = _class_safe(dialect.quote), _class_safe(dialect.delimiter)
+    one = f"(?:{q}[^{q}]*(?:{q}{q}[^{q}]*)*{q}|[^{q}{d}]*)"
+    return f"^{one}(?:{d}{one})*$"
+
+
+def _class_safe(character: str) -> str:
+    """Return `character` escaped so that it means itself inside and outside a character class, in any regex dialect."""
+    return f"\\x{ord(character):02x}"

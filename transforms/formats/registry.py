@@ -1,0 +1,61 @@
+"""The formats stockfeed reads, one line each.
+
+Never imports a reader before it is asked for: configuration checks and DAG parsing stay light.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from schemas.records import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """Where a format's reader and options model are ("module:name"); `limited`: parsed only in the limited child process."""
+
+    reader: str
+    options: str
+    limited: bool = False
+
+
+FORMATS: Mapping[str, Format] = {
+    "delimited": Format("transforms.formats.delimited:read", "transforms.formats.options:DelimitedOptions"),
+    "spreadsheet": Format("transforms.formats.spreadsheet:read", "transforms.formats.options:SpreadsheetOptions", limited=True),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names a feed may give as `format.type`, sorted."""
+    return tuple(sorted(FORMATS))
+
+
+def find(name: str) -> Format:
+    """Return the registry entry of `name`. Raises ConfigError with the nearest known name."""
+    if name in FORMATS:
+        return FORMATS[name]
+    close = get_close_matches(name, FORMATS, n=1)
+    hint = f'Did you mean "{close[0]}"?' if close else f"Known formats: {', '.join(names())}."
+    raise ConfigError(f'format.type "{name}" is not a known format.', hint)
+
+
+def options_model(name: str) -> "type[BaseModel]":
+    """Return the pydantic model that checks the keys of a format table beside `type`. Raises ConfigError."""
+    return cast("type[BaseModel]", _load(find(name).options))
+
+
+def load_reader(name: str) -> "Reader":
+    """Return the reader callable of a format. Raises ConfigError."""
+    return cast("Reader", _load(find(name).reader))
+
+
+def _load(dotted: str) -> object:
+    module, _, attribute = dotted.partition(":")
+    return getattr(import_module(module), attribute)

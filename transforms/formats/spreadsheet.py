@@ -1,0 +1,198 @@
+"""Workbooks (xlsx, xlsb, xls, ods) as batches of text cells, as a person sees them in the sheet.
+
+The content decides which kind of workbook it is, never the name. Never calculates, never follows a link, never merges
+sheets. Runs only in the limited child process.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO
+
+import polars as pl
+
+from schemas.errors import DeliveryError
+from schemas.records import CellProblem, OpenBinary, RawBatch
+from schemas.rejections import Rejection, escape_value, rejection
+from transforms.formats.content import not_a_table, not_text, shown
+from transforms.formats.header import check_header, find_header_row
+from transforms.formats.limits import exceeded
+from transforms.formats.options import SpreadsheetOptions
+from transforms.formats.row_filters import joined, reasons
+from transforms.formats.sheet_choice import hidden_note
+from transforms.formats.sheet_rows import OpenSheet, SheetRow
+from transforms.formats.xlsx_package import check_package
+
+_HEAD_BYTES = 4_096
+_HEAD_ROWS = 100
+_ZIP = b"PK\x03\x04"
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_CONTROL = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F]"  # line breaks and tabs inside a cell are content
+
+
+def read(open_binary: OpenBinary, options: SpreadsheetOptions) -> Iterator[RawBatch]:
+    """Yield the rows of one sheet in batches; at least one batch, maybe without rows. `line` is null.
+
+    Raises DeliveryError FILE-EMPTY, FILE-NOT-TABLE, FILE-UNREADABLE, FILE-SHEET, FILE-LIMIT, HEADER-MISSING, HEADER-DUPLICATE.
+    """
+    with open_binary() as stream:
+        opened = _open(stream, options)
+        yield from _batches(_find_table(opened, options))
+
+
+def _open(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
+    """Return the chosen sheet; zip packages are checked before anything parses them."""
+    from transforms.formats.calamine_cells import open_calamine
+    from transforms.formats.xlsx_cells import open_xlsx
+
+    head = stream.read(_HEAD_BYTES)
+    if not head:
+        raise DeliveryError("the file is empty (0 bytes)", "Send the file again.", code="FILE-EMPTY")
+    size = stream.seek(0, 2)
+    if size > options.limits.file_bytes:
+        raise exceeded(f"file: {size} bytes", options.limits.file_bytes, "file_bytes")
+    stream.seek(0)
+    if head.startswith(_ZIP):
+        kind = check_package(stream, options.limits)
+        stream.seek(0)
+        by_openpyxl = kind == "xlsx" and options.engine == "openpyxl"
+        return open_xlsx(stream, options) if by_openpyxl else open_calamine(stream, options)
+    if head.startswith(_OLE):
+        return open_calamine(stream, options)
+    found = not_text(head) or f"{not_a_table(head) or 'text'} (magic bytes {shown(head)})"
+    raise DeliveryError(
+        f"the file is not a workbook this reader knows but {found}",
+        "Send the workbook itself as .xlsx, or declare the right format.",
+        code="FILE-NOT-TABLE",
+        line=1,
+    )
+
+
+@dataclass(slots=True)
+class _Table:
+    """The table in the sheet, and what has been seen of it."""
+
+    opened: OpenSheet
+    options: SpreadsheetOptions
+    header: tuple[str, ...]
+    header_row: int | None
+    rows: Iterator[SheetRow]
+    skipped: Counter[str]
+    cells: int = 0
+    data_rows: int = 0
+    beyond: int = 0
+
+
+def _find_table(opened: OpenSheet, options: SpreadsheetOptions) -> _Table:
+    """Return the table with its header found and checked, its rows from the first below the header on."""
+    declared = options.header_row
+    head = list(islice(opened.read(), _HEAD_ROWS + (declared if isinstance(declared, int) else 0)))
+    if not any(_width(row) for row in head):
+        raise DeliveryError(
+            f'sheet "{escape_value(opened.name)}" holds no value', "Send the sheet with its rows.", code="FILE-EMPTY", row=1
+        )
+    if options.header:
+        before = _header_position(head, options)
+        found = head[before].row
+        cells = [cell.text for cell in head[before].cells[: _width(head[before])]]
+        names = check_header(cells, found, options.limits)
+    else:
+        before, found = 0, None
+        names = check_header([f"#{i}" for i in range(1, max(map(_width, head)) + 1)], 1, options.limits)
+    wanted = {name.strip().casefold() for name in options.identifier_columns}
+    opened.identifiers.update(i for i, name in enumerate(names) if name.casefold() in wanted)
+    opened.notes[:] = hidden_note(opened.sheets, opened.name)
+    rows = islice(opened.read(), before + (found is not None), None)
+    return _Table(opened, options, names, found, rows, Counter(preamble=before))
+
+
+def _header_position(head: list[SheetRow], options: SpreadsheetOptions) -> int:
+    if options.header_row == "auto":
+        texts = [[cell.text for cell in row.cells[: _width(row)]] for row in head]
+        return find_header_row(texts, options.expected_columns)
+    found = next((i for i, row in enumerate(head) if row.row == options.header_row), None)
+    if found is None:
+        raise DeliveryError(
+            f"row {options.header_row}: the header is declared there, but the row is empty",
+            "Correct format.header_row, or set it to auto.",
+            code="HEADER-MISSING",
+            row=options.header_row,
+        )
+    return found
+
+
+def _width(row: SheetRow) -> int:
+    """Return the number of cells up to the last one with something in it."""
+    return max((i for i, cell in enumerate(row.cells, 1) if cell.text.strip() or cell.code), default=0)
+
+
+def _batches(table: _Table) -> Iterator[RawBatch]:
+    """Yield full batches as they fill, and the last one, which carries the notes that only the end knows."""
+    kept: list[SheetRow] = []
+    for row in table.rows:
+        _check_limits(row, table)
+        if table.options.skip_blank and not any(c.text.strip() or c.code for c in row.cells[: len(table.header)]):
+            table.skipped["blank"] += 1
+            continue
+        kept.append(row)
+        if len(kept) >= table.options.batch_rows:
+            yield _batch(kept, table)
+            kept = []
+    if table.beyond:
+        table.opened.notes.append(f"{table.beyond} rows have cells to the right of the header, which were not read")
+    yield _batch(kept, table, notes=tuple(table.opened.notes))
+
+
+def _check_limits(row: SheetRow, table: _Table) -> None:
+    limits = table.options.limits
+    table.cells += len(row.cells)
+    table.data_rows += 1
+    if table.cells > limits.cells:
+        raise exceeded(f"row {row.row}: more than {limits.cells} cells", limits.cells, "cells", row=row.row)
+    if table.data_rows > limits.rows:
+        raise exceeded(f"row {row.row}: more than {limits.rows} rows", limits.rows, "rows", row=row.row)
+    for position, cell in enumerate(row.cells):
+        if len(cell.text) * 4 > limits.field_bytes and len(cell.text.encode()) > limits.field_bytes:
+            name = table.header[position] if position < len(table.header) else f"#{position + 1}"
+            found = f'row {row.row}, column "{escape_value(name)}": a cell of {len(cell.text.encode())} bytes'
+            raise exceeded(found, limits.field_bytes, "field_bytes", row=row.row, column=escape_value(name))
+    table.beyond += _width(row) > len(table.header)
+
+
+def _batch(rows: list[SheetRow], table: _Table, *, notes: tuple[str, ...] = ()) -> RawBatch:
+    frame = _frame(rows, len(table.header))
+    texts = joined(frame, len(table.header))
+    why = reasons(texts, table.options.footer, None)
+    control = texts.str.contains(_CONTROL) & (why == "")
+    table.skipped["footer"] += int((why == "footer").sum())
+    rejections: list[Rejection] = [
+        rejection("ROW-CONTROL", row=row, value=text)
+        for row, text in zip(frame["row"].filter(control), texts.filter(control), strict=True)
+    ]
+    frame = frame.filter((why == "") & ~control)
+    skipped, table.skipped = dict(+table.skipped), Counter()
+    reading = {"sheet": table.opened.name, "header_row": table.header_row, "engine": table.opened.engine}
+    return RawBatch(table.header, frame, tuple(rejections), tuple(_problems(rows, frame, table)), skipped, reading, notes)
+
+
+def _frame(rows: list[SheetRow], width: int) -> pl.DataFrame:
+    columns: dict[str, pl.Series] = {
+        "row": pl.Series([row.row for row in rows], dtype=pl.Int64),
+        "line": pl.Series([None] * len(rows), dtype=pl.Int64),
+    }
+    for i in range(width):
+        cells = [row.cells[i].text if i < len(row.cells) else "" for row in rows]
+        columns[f"c{i}"] = pl.Series(cells, dtype=pl.String)
+    return pl.DataFrame(columns)
+
+
+def _problems(rows: list[SheetRow], kept: pl.DataFrame, table: _Table) -> Iterator[CellProblem]:
+    """Yield the unreadable cells of rows that are in the frame and of columns that have a header."""
+    numbers = set(kept["row"])
+    for row in rows:
+        if row.row not in numbers:
+            continue
+        for column, cell in enumerate(row.cells[: len(table.header)]):
+            if cell.code:
+                yield CellProblem(row.row, None, column, cell.code, cell.shown)

@@ -1,0 +1,112 @@
+"""Per-warehouse columns: which header columns they are, and one record per location from them.
+
+Never counts a blank warehouse cell as 0.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from schemas.errors import ConfigError, DeliveryError
+from schemas.feed_config import Wide
+from transforms.columns import BLANKS, FromColumn, column_texts, find_column
+from transforms.problems import in_column, problems_where
+from transforms.quantity import QuantityRules, parse_quantities
+
+
+@dataclass(frozen=True, slots=True)
+class WideColumn:
+    """One warehouse: its location and its column."""
+
+    location: str
+    column: FromColumn
+
+
+@dataclass(frozen=True, slots=True)
+class WideReading:
+    """For each warehouse, in header order, its quantities and which cells are given; and all problems."""
+
+    columns: tuple[WideColumn, ...]
+    values: tuple[pl.Series, ...]
+    given: tuple[pl.Series, ...]
+    problems: tuple[pl.DataFrame, ...]
+
+
+def wide_columns(
+    wide: Wide, header: Sequence[str], taken: Collection[int], missing: list[tuple[str, Sequence[str]]]
+) -> tuple[WideColumn, ...]:
+    """Return the warehouse columns of the header; absent ones are added to `missing`.
+
+    `taken` are positions that other fields read: a pattern never matches them. Raises ConfigError for a bad pattern and
+    DeliveryError when two columns give one location.
+    """
+    if wide.pattern is None:
+        found = [(location.strip(), name, find_column(name, header)) for location, name in wide.columns.items()]
+        missing += [(f"location {location}", (name,)) for location, name, column in found if column is None]
+        columns = [WideColumn(location, column) for location, _, column in found if column]
+    else:
+        pattern = _compiled(wide.pattern)
+        matches = [(i, name.strip(), pattern.fullmatch(name.strip())) for i, name in enumerate(header) if i not in taken]
+        columns = [WideColumn(m["location"].strip(), FromColumn(i, name)) for i, name, m in matches if m and m["location"]]
+        if not columns:
+            missing.append(("[feed.wide]", (wide.pattern,)))
+    _check_distinct(columns)
+    return tuple(columns)
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(
+            f"[feed.wide] pattern {pattern!r} is not a regular expression: {error}",
+            'Write for example "Stock (?P<location>.+)".',
+        ) from error
+    if "location" not in compiled.groupindex:
+        raise ConfigError(
+            f"[feed.wide] pattern {pattern!r} has no group named location", 'Write for example "Stock (?P<location>.+)".'
+        )
+    return compiled
+
+
+def _check_distinct(columns: Sequence[WideColumn]) -> None:
+    seen: dict[str, str] = {}
+    for wide in columns:
+        if wide.location in seen:
+            raise DeliveryError(
+                f"header columns {seen[wide.location]!r} and {wide.column.name!r} both give location {wide.location!r}",
+                "Rename one of the columns, or correct [feed.wide].",
+                code="HEADER-DUPLICATE",
+                column=wide.column.name,
+            )
+        seen[wide.location] = wide.column.name
+
+
+def read_wide(frame: pl.DataFrame, columns: tuple[WideColumn, ...], rules: QuantityRules, *, blank_rejects: bool) -> WideReading:
+    """Return the quantities of all warehouse columns; a blank cell is not given, and a problem only if `blank_rejects`."""
+    values, given, problems = [], [], []
+    for wide in columns:
+        texts = column_texts(frame, wide.column).str.strip_chars(BLANKS)
+        parsed = parse_quantities(texts, rules)
+        values.append(parsed.values)
+        given.append(texts != "")
+        problems.append(in_column(parsed.problems, wide.column.name))
+        if blank_rejects:
+            problems.append(in_column(problems_where(texts == "", texts, "QTY-BLANK"), wide.column.name))
+    return WideReading(columns, tuple(values), tuple(given), tuple(problems))
+
+
+def one_per_location(rows: pl.DataFrame, reading: WideReading, quantity: str, keep: pl.Series) -> pl.DataFrame:
+    """Return a frame with `location` and `quantity` filled in, one row per given warehouse cell of the rows in `keep`.
+
+    `rows` is as long as the batch and has the column `row`; the order is that of the file, then of the header.
+    """
+    parts = [
+        rows.with_columns(location=pl.lit(wide.location), number=pl.lit(order, dtype=pl.UInt32))
+        .with_columns(values.alias(quantity))
+        .filter(keep & given)
+        for order, (wide, values, given) in enumerate(zip(reading.columns, reading.values, reading.given, strict=True))
+    ]
+    return pl.concat(parts).sort("row", "number").drop("number")
