@@ -99,6 +99,7 @@ delivery = Table(
     Column("findings", JSON),
     Column("profile", JSON),  # what the guard compares the next delivery with
     Column("attempts", Integer, nullable=False, default=0),
+    Column("discarded_at", UtcDateTime),  # retention removed the bytes from the archive
     Column("acknowledgement", String(10), nullable=False, default="none"),  # none | pending | done | failed
     Column("reference", JSON),
     UniqueConstraint("feed_id", "source_identity", "sha256", "config_version"),

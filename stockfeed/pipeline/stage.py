@@ -87,6 +87,7 @@ def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch
     _note_lookalikes(connection, feed, pl.concat(keys), result, keep)
     result.findings += finish(feed.expect, tallies)
     _judge_rest(connection, feed, result, keep)
+    result.rejections.sort(key=lambda r: r.row or 0)
     all_quantities = pl.concat(quantities)
     totals = staging.totals(connection)
     result.profile = profile(

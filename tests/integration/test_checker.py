@@ -51,16 +51,22 @@ def test_a_sound_database_has_no_faults(sound):
 
 
 PUBLICATION = (
-    "INSERT INTO publication (channel, sku, channel_location, quantity, version, idempotency_key, state, attempts, created_at, sent_at) "
-    "VALUES ('shop', 'A', '1', 5, {version}, '{version}', 'confirmed', 1, '2026-11-02T08:00:00+00:00', '2026-11-02T08:00:00+00:00')"
+    "INSERT INTO publication"
+    " (channel, sku, channel_location, quantity, version, idempotency_key, state, attempts, created_at, sent_at) VALUES"
+    " ('shop', 'A', '1', 5, {version}, '{version}', 'confirmed', 1, '2026-11-02T08:00:00+00:00', '2026-11-02T08:00:00+00:00')"
+)
+_CHANGE = "feed_id, supplier_sku, location, condition, kind, delivery_id, at, on_hand_after"
+SECOND_CHANGE = f"INSERT INTO level_change (id, {_CHANGE}) SELECT 9, {_CHANGE} FROM level_change"
+OPEN_HOLD = (
+    "INSERT INTO hold (id, kind, delivery_id, findings, state, opened_at)"
+    " VALUES (1, 'delivery', 1, '[]', 'open', '2026-11-02T08:00:00+00:00')"
 )
 
 
 @pytest.mark.parametrize(
     ("rule", "subject", "statements"),
     [
-        ("I2", "delivery 1, A", ["INSERT INTO level_change (id, feed_id, supplier_sku, location, condition, kind, delivery_id, at, on_hand_after) "
-                                 "SELECT 9, feed_id, supplier_sku, location, condition, kind, delivery_id, at, on_hand_after FROM level_change"]),
+        ("I2", "delivery 1, A", [SECOND_CHANGE]),
         ("I3", "acme.stock", ["UPDATE delivery SET state = 'undone'"]),
         ("I5", "acme.stock, A", ["UPDATE inventory SET on_hand = 6000"]),
         ("I5", "acme.stock, A", ["UPDATE inventory SET available = 0"]),
@@ -70,8 +76,7 @@ PUBLICATION = (
         ("I9", "delivery 1", ["UPDATE delivery SET rows_accepted = 2"]),
         ("I15", "feed 1, A", ["UPDATE inventory SET delivery_id = 77"]),
         ("I15", "feed 1, A", ["UPDATE inventory SET source_row = 0"]),
-        ("I1", "hold 1, delivery 1", ["INSERT INTO hold (id, kind, delivery_id, findings, state, opened_at) "
-                                      "VALUES (1, 'delivery', 1, '[]', 'open', '2026-11-02T08:00:00+00:00')"]),
+        ("I1", "hold 1, delivery 1", [OPEN_HOLD]),
     ],
 )  # fmt: skip
 def test_damage_is_found_and_named(sound, rule, subject, statements):

@@ -69,6 +69,13 @@ def test_init_can_be_repeated_and_overwrites_nothing(shell):
     assert template.read_text(encoding="utf-8") == "# mine"
 
 
+def test_a_folder_that_cannot_be_made_is_a_clear_error(shell, monkeypatch):
+    (shell.folder / "file").touch()
+    monkeypatch.setenv("STOCKFEED_STATE", str(shell.folder / "file" / "state"))
+    assert shell("init")[0] == 3
+    assert shell.err.startswith(f"Error: the folder {shell.folder}/file/state cannot be made: Not a directory\n→ Check")
+
+
 def test_without_tables_the_remedy_is_told(shell, monkeypatch):
     monkeypatch.setenv("STOCKFEED_DATABASE_URL", "sqlite:///other.sqlite3")
     for words in (["feeds", "list"], ["sync"], ["db", "check"], ["inventory", "show"]):
@@ -132,6 +139,9 @@ def test_an_act_without_a_reason_or_on_the_wrong_thing_is_refused(shell):
     assert "--reason" in shell.err
     assert shell("deliveries", "undo", "99", "--reason", "x")[0] == 4
     assert shell("deliveries", "show", "99")[0] == 4
+    for words in (["deliveries", "list"], ["rejections", "list"], ["rejections", "export"], ["inventory", "show"]):
+        assert shell(*words, "--feed", "acme.stok")[0] == 3
+        assert "Did you mean acme.stock?" in shell.err
     assert shell("sync", "acmee")[0] == 3
     assert "Did you mean acme?" in shell.err
 

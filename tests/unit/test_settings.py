@@ -1,3 +1,4 @@
+import re
 import time
 from pathlib import Path
 
@@ -106,6 +107,9 @@ def test_one_feed_loads_although_another_supplier_has_mistakes(tmp_path):
     assert load_feed(settings, "acme.stock").code == "stock"
     with pytest.raises(ConfigMistakesError, match="1 mistake in 1 file"):
         load_feed(settings, "other.stock")
+    for code in ("acne.stock", "acme.stok", "acme", "../acme.stock", ""):
+        with pytest.raises(ConfigError, match=re.escape(f"there is no feed {code!r}")):
+            load_feed(settings, code)
     with pytest.raises(ConfigError, match=r"Did you mean acme\.stock"):
         load_feed(settings, "acne.stock")
 
@@ -223,6 +227,14 @@ def changed(old: str, new: str, text: str = SUPPLIER) -> str:
 )
 def test_a_mistake_is_told_with_file_line_key_and_what_would_be_right(tmp_path, old, new, expected):
     assert mistakes_of(tmp_path, {"acme": changed(old, new)}) == [expected]
+
+
+@pytest.mark.parametrize("table", ["[feed.guard]", '[feed.wide]\ncolumns = { A = "a" }'])
+def test_a_key_below_the_wrong_table_is_told_where_it_belongs(tmp_path, table):
+    told = mistakes_of(tmp_path, {"acme": f'{SUPPLIER}{table}\nduplicates = "last"\n'})
+    assert told[0].endswith(
+        "duplicates: unknown key here; `duplicates` belongs to [[feed]]: move it above the first [feed.…] table"
+    )
 
 
 def test_all_mistakes_of_all_files_are_told_at_once(tmp_path):

@@ -267,6 +267,7 @@ def upgrade() -> None:
     sa.Column('findings', sa.JSON(), nullable=True),
     sa.Column('profile', sa.JSON(), nullable=True),
     sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('discarded_at', UtcDateTime(), nullable=True),
     sa.Column('acknowledgement', sa.String(length=10), nullable=False),
     sa.Column('reference', sa.JSON(), nullable=True),
     sa.CheckConstraint("state IN ('received','applied','held','rejected','superseded','duplicate','unchanged','ignored','undone')", name=op.f('ck_delivery_state')),

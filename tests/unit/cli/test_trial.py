@@ -72,6 +72,16 @@ def test_an_unreadable_file_still_ends_with_a_summary(capsys):
     assert (ended["type"], ended["outcome"], ended["findings"][0]["severity"]) == ("summary", "rejected", "reject")
 
 
+def test_people_see_the_reason_of_a_whole_files_rejection_once(capsys):
+    def lines():
+        yield from ()
+        raise DeliveryError("the file is empty (0 bytes)", "Send the file again.", code="FILE-EMPTY")
+
+    code, out = told(capsys, lines())
+    assert code == 4
+    assert out.count("the file is empty") == 1
+
+
 def test_people_see_counts_findings_and_the_first_problems_with_their_remedy(capsys):
     code, out = told(capsys, [RECORD, *[REJECTION] * 25, summary("held", [FINDING])])
     assert code == 2

@@ -108,6 +108,14 @@ def test_a_file_cut_between_cr_and_lf_is_rejected(read_csv):
     assert refused(read_csv, b"sku,quantity\r\nA1,1\r\nA2,2\r").code == "FILE-TRUNCATED"
 
 
+@pytest.mark.parametrize("block_bytes", [16, 4_194_304])
+def test_a_last_cr_is_no_cut_where_lines_end_with_cr_or_a_cell_holds_crlf(read_csv, block_bytes):
+    for data in (b"sku,note\rA1,1\rA2,2\r", b"sku,note\r\nA1,1\rA2,2\r", b'sku,note\rA1,"a\r\n"\r'):
+        assert read_csv(data, block_bytes=block_bytes).cells
+    with pytest.raises(DeliveryError):
+        read_csv(b"sku,note\r\nA1,a long note here\r\nA2,a long note here\r", block_bytes=block_bytes)
+
+
 def test_a_whole_last_row_without_a_line_end_loads_with_a_note(read_csv):
     read = read_csv(b"sku,quantity\nA1,1\nA2,2")
     assert len(read.cells) == 2

@@ -259,6 +259,11 @@ def test_an_empty_sheet_is_an_empty_file(read_sheet):
         lambda xml: xml[: len(xml) // 2],
         lambda xml: xml.replace(b'r="A2"', b'r="2A"'),
         lambda xml: xml.replace(b"<v>1</v>", b"<v>one</v>"),
+        lambda xml: xml.replace(b"<v>1</v>", b"<v>1_0</v>"),
+        lambda xml: xml.replace(b'row r="3"', b'row r="2"'),
+        lambda xml: xml.replace(b'r="B2"', b'r="A2"'),
+        lambda xml: xml.replace(b't="n"', b's="99"'),
+        lambda xml: b'<?xml version="1.0" encoding="x-none"?>' + xml,
     ],
 )
 def test_a_damaged_sheet_is_refused_and_never_half_read_in_silence(read_sheet, change):

@@ -1,0 +1,21 @@
+"""The command line: `main` is the boundary where every error becomes one line, a remedy and an exit code.
+
+Never does a feed's work itself: commands call the verbs of `stockfeed.pipeline` and the reads of `stockfeed.store`.
+Importing this package loads no client library and no database: commands load what they need when they run.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from stockfeed.cli.boundary import run
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one command line (default: this process's) and end the process with its exit code.
+
+    0 done · 1 a fault of ours · 2 held for a person · 3 configuration · 4 a person must look · 75 try again · 130 Ctrl-C.
+    """
+    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))

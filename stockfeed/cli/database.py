@@ -1,0 +1,105 @@
+"""`stockfeed db`: bring the database to the newest tables, and verify the rules that are never broken.
+
+Never changes a number: `check` only reads.
+"""
+
+import errno
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from schemas.errors import ConfigError
+from stockfeed.cli.output import emit, emit_json, show_rows
+from stockfeed.cli.session import Session, json_option, pass_session
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_FAULTS = (("rule", "rule"), ("subject", "where"), ("message", "what is wrong"))
+
+
+@click.group()
+def db() -> None:
+    """The database.
+
+    \b
+    Example:
+      stockfeed db upgrade
+    """
+
+
+@db.command()
+@json_option
+@pass_session
+def upgrade(session: Session, *, as_json: bool) -> None:
+    """Make or update the tables and views; safe to repeat.
+
+    \b
+    Example:
+      stockfeed db upgrade
+    """
+    revision = upgrade_database(session)
+    if as_json:
+        emit_json({"type": "upgraded", "revision": revision})
+    else:
+        emit(f"The database is at revision {revision}.")
+
+
+def make_folder(folder: Path) -> bool:
+    """Make a folder and those above it; return False when it was there. Raises ConfigError when it cannot be made."""
+    if folder.is_dir():
+        return False
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise ConfigError(
+            f"the folder {folder} cannot be made: {error.strerror}", "Check the path and its access rights."
+        ) from error
+    return True
+
+
+def upgrade_database(session: Session) -> str:
+    """Make or update the tables of this environment's database and return the revision that is now in place."""
+    from stockfeed.store.engine import make_engine
+    from stockfeed.store.upgrade import upgrade as upgrade_tables
+
+    settings = session.settings
+    if settings.database_url.startswith("sqlite:///"):
+        make_folder(settings.state_dir)
+    engine = make_engine(settings.database_url)
+    try:
+        return upgrade_tables(engine)
+    finally:
+        engine.dispose()
+
+
+def _require_newest(engine: "Engine") -> None:
+    from stockfeed.store.upgrade import current_revision, newest_revision
+
+    current, newest = current_revision(engine), newest_revision()
+    if current != newest:
+        raise ConfigError(f"the database is at revision {current}, this program needs {newest}", "Run `stockfeed db upgrade`.")
+
+
+@db.command()
+@json_option
+@pass_session
+def check(session: Session, *, as_json: bool) -> int:
+    """Verify the invariants on database, archive and channel log.
+
+    Exit code 4 when a rule is broken.
+
+    \b
+    Example:
+      stockfeed db check
+    """
+    from stockfeed.checker import check_database
+
+    with session.app() as app:
+        _require_newest(app.engine)
+        faults = check_database(app.engine, app.settings.archive_dir, app.clock())
+    show_rows(faults, _FAULTS, as_json=as_json, nothing="All rules hold.")
+    return 4 if faults else 0

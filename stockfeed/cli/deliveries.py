@@ -1,0 +1,166 @@
+"""`stockfeed deliveries`: what arrived and how it ended, and a person's decisions about it.
+
+Never deletes a delivery: undo and reject keep its bytes and its history.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from stockfeed.cli.output import Columns, as_row, emit, emit_json, show_record, show_rows
+from stockfeed.cli.session import Session, actor, json_option, pass_session, reason_option
+
+STATES = ("received", "applied", "held", "rejected", "superseded", "duplicate", "unchanged", "ignored", "undone")
+_LIST = (
+    ("id", "id"),
+    ("feed", "feed"),
+    ("state", "state"),
+    ("received_at", "received (UTC)"),
+    ("rows_read", "rows"),
+    ("rows_rejected", "rejected"),
+    ("changes", "changes"),
+    ("reason", "why"),
+)
+_TABLES: Mapping[str, Columns] = {
+    "findings": (("severity", "severity"), ("code", "code"), ("message", "finding"), ("remedy", "what to do")),
+    "rejections": (("code", "code"), ("severity", "severity"), ("rows", "rows")),
+    "holds": (
+        ("id", "hold"),
+        ("state", "state"),
+        ("opened_at", "opened"),
+        ("decided_at", "decided"),
+        ("decided_by", "by"),
+        ("reason", "why"),
+    ),
+}
+
+
+@click.group()
+def deliveries() -> None:
+    """Arrivals of bytes from suppliers.
+
+    \b
+    Example:
+      stockfeed deliveries list --state held
+    """
+
+
+@deliveries.command("list")
+@click.option("--feed", help="Only this feed, e.g. acme.stock.")
+@click.option("--state", type=click.Choice(STATES), metavar="STATE", help="Only this state, e.g. held.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="At most so many, newest first.")
+@json_option
+@pass_session
+def list_deliveries(session: Session, feed: str | None, state: str | None, limit: int, *, as_json: bool) -> None:
+    """List deliveries, newest first.
+
+    \b
+    Example:
+      stockfeed deliveries list --feed acme.stock --limit 10
+    """
+    with session.app() as app:
+        from stockfeed import reports
+
+        rows = reports.deliveries(app, feed, state, limit)
+        if feed and not rows:
+            app.config.feed(feed)  # a misspelt name is an error, not an empty answer
+        show_rows(rows, _LIST, as_json=as_json, nothing="No deliveries.")
+
+
+@deliveries.command()
+@click.argument("delivery", type=int)
+@json_option
+@pass_session
+def show(session: Session, delivery: int, *, as_json: bool) -> None:
+    """Show all that is known of one delivery, with its findings.
+
+    \b
+    Example:
+      stockfeed deliveries show 17
+    """
+    with session.app() as app:
+        from stockfeed import reports
+
+        show_record(reports.delivery_detail(app, delivery), as_json=as_json, tables=_TABLES)
+
+
+@deliveries.command()
+@click.argument("delivery", type=int)
+@reason_option("let it through")
+@json_option
+@pass_session
+def release(session: Session, delivery: int, *, reason: str, as_json: bool) -> None:
+    """Apply a held delivery after all.
+
+    \b
+    Example:
+      stockfeed deliveries release 17 --reason "the clearance sale is real"
+    """
+    with session.app() as app:
+        from stockfeed.pipeline import release_delivery
+
+        _told(release_delivery(app, delivery, actor=actor(), reason=reason), delivery, "released", as_json=as_json)
+
+
+@deliveries.command()
+@click.argument("delivery", type=int)
+@reason_option("refuse it")
+@json_option
+@pass_session
+def reject(session: Session, delivery: int, *, reason: str, as_json: bool) -> None:
+    """Refuse a held delivery: the last applied levels stay.
+
+    \b
+    Example:
+      stockfeed deliveries reject 17 --reason "columns were shifted"
+    """
+    with session.app() as app:
+        from stockfeed.pipeline import reject_delivery
+
+        _told(reject_delivery(app, delivery, actor=actor(), reason=reason), delivery, "rejected", as_json=as_json)
+
+
+@deliveries.command()
+@click.argument("delivery", type=int)
+@reason_option("take it back")
+@json_option
+@pass_session
+def undo(session: Session, delivery: int, *, reason: str, as_json: bool) -> None:
+    """Restore the levels from before an applied delivery.
+
+    \b
+    Example:
+      stockfeed deliveries undo 17 --reason "the supplier sent last week's file"
+    """
+    with session.app() as app:
+        from stockfeed.pipeline import undo_delivery
+
+        _told(undo_delivery(app, delivery, actor=actor(), reason=reason), delivery, "undone", as_json=as_json)
+
+
+@deliveries.command()
+@click.argument("delivery", type=int)
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept in the audit.")
+@json_option
+@pass_session
+def replay(session: Session, delivery: int, *, reason: str, as_json: bool) -> None:
+    """Read a delivery again from the archive, by today's configuration.
+
+    \b
+    Example:
+      stockfeed deliveries replay 17
+    """
+    with session.app() as app:
+        from stockfeed.pipeline import replay_delivery
+
+        _told(replay_delivery(app, delivery, actor=actor(), reason=reason), delivery, "replayed", as_json=as_json)
+
+
+def _told(result: Any, delivery: int, act: str, *, as_json: bool) -> None:
+    row = {"delivery_id": delivery} if result is None else as_row(result)
+    if as_json:
+        emit_json({"type": act, **row})
+        return
+    state = f" and is now {row['state']}" if row.get("state") and row["state"] != act else ""
+    emit(f"Delivery {delivery} was {act}{state}." + (f" {row['reason']}" if row.get("reason") else ""))

@@ -1,0 +1,72 @@
+"""What every command of one command line shares: its options, settings and the opened application.
+
+Never opens anything before a command asks for it.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import click
+
+if TYPE_CHECKING:
+    from stockfeed.bootstrap import App
+    from stockfeed.settings import Settings
+
+
+@dataclass
+class Session:
+    """The global options, and what they lead to."""
+
+    config_dir: Path | None = None
+    debug: bool = False
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """Return the settings of this environment, and configure logging by them. Raises ConfigError."""
+        from stockfeed.logs import configure_logging
+        from stockfeed.redaction import KNOWN
+        from stockfeed.settings import load_settings
+
+        settings = load_settings(os.environ, config_dir=self.config_dir)
+        password = urlsplit(settings.database_url).password
+        KNOWN.learn(password, unquote(password or ""))
+        # a person at a terminal gets the answer; events are for files and schedulers, or on request
+        quiet = sys.stderr.isatty() and not os.environ.get("STOCKFEED_LOG_LEVEL")
+        configure_logging("DEBUG" if self.debug else "WARNING" if quiet else settings.log_level, settings.log)
+        return settings
+
+    @contextmanager
+    def app(self) -> Iterator["App"]:
+        """Yield the opened application. Raises ConfigError with every mistake of the configuration."""
+        from stockfeed.bootstrap import open_app
+
+        with open_app(self.settings) as app:
+            yield app
+
+
+pass_session = click.make_pass_decorator(Session)
+
+
+def actor() -> str:
+    """Return who acts, for the audit: the user name of this process, "cli" without one."""
+    import getpass
+
+    try:
+        return f"{getpass.getuser()} (cli)"
+    except (KeyError, OSError):  # a container's user id without a name
+        return "cli"
+
+
+def reason_option(act: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the decorator of the required option --reason, kept in the audit beside the act."""
+    return click.option("--reason", required=True, metavar="TEXT", help=f"Why you {act}; kept in the audit.")
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per line, for programs.")
