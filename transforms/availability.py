@@ -193,10 +193,13 @@ def _part(feed: SourceFeed, levels: Sequence[Level], reserved: Sequence[Reserved
     if units is None:
         return _Part(feed, None, reason)
     tally = _Tally(units, reason, steps)
-    taken = sum(r.units for r in reserved if r.feed_id == feed.id and _still_open(r, feed))
-    tally.move(f"{feed.code}: reservations", f"minus {taken} not yet in the supplier's number", tally.units - taken, "reserved")
-    tally.move(f"{feed.code}: trust", f"{_percent(feed.trust)} of it is believed", floor(tally.units * feed.trust), "buffered")
-    tally.move(f"{feed.code}: feed buffer", f"minus {feed.buffer}", tally.units - feed.buffer, "buffered")
+    # steps that do nothing are skipped before their words are made: most SKUs have none of them
+    if taken := sum(r.units for r in reserved if r.feed_id == feed.id and _still_open(r, feed)):
+        tally.move(f"{feed.code}: reservations", f"minus {taken} not yet in the supplier's number", tally.units - taken, "reserved")
+    if feed.trust != 1:
+        tally.move(f"{feed.code}: trust", f"{_percent(feed.trust)} of it is believed", floor(tally.units * feed.trust), "buffered")
+    if feed.buffer:
+        tally.move(f"{feed.code}: feed buffer", f"minus {feed.buffer}", tally.units - feed.buffer, "buffered")
     return _Part(feed, max(tally.units, 0), tally.reason)
 
 
@@ -258,6 +261,8 @@ def _first_with_stock(parts: Sequence[_Part]) -> int:
 
 def _reserve(tally: _Tally, stock: SkuStock, offer: Offer) -> None:
     """Take off reservations without a source, then sales seen at channels that share a source."""
+    if not stock.reserved:
+        return
     orders = sum(r.units for r in stock.reserved if r.feed_id is None and r.kind == "order")
     tally.move("reservations", f"minus {orders} promised without a source", tally.units - orders, "reserved")
     sold = sum(r.units for r in stock.reserved if r.feed_id is None and r.kind == "seen_sale" and shares_source(r, offer))
@@ -275,8 +280,10 @@ def _limit(tally: _Tally, numbers: Numbers) -> None:
     """Apply share, buffer, minimum and maximum; never negative."""
     by = "" if numbers.origin == "channel" else f" by {numbers.origin}"
     tally.units = max(tally.units, 0)
-    tally.move("share", f"{_percent(numbers.share)}{by}", floor(tally.units * numbers.share), "buffered")
-    tally.move("buffer", f"minus {_amount(numbers.buffer)}{by}", max(_less_buffer(tally.units, numbers.buffer), 0), "buffered")
+    if numbers.share != 1:
+        tally.move("share", f"{_percent(numbers.share)}{by}", floor(tally.units * numbers.share), "buffered")
+    if numbers.buffer:
+        tally.move("buffer", f"minus {_amount(numbers.buffer)}{by}", max(_less_buffer(tally.units, numbers.buffer), 0), "buffered")
     if tally.units < numbers.minimum:
         tally.move("minimum", f"below {numbers.minimum} counts as 0{by}", 0, "below_minimum")
     if numbers.maximum is not None:

@@ -151,3 +151,9 @@ def declared_columns(feed: Feed) -> tuple[str, ...]:
             names += re.findall(r"\[([^\]]+)\]", field.expression)
     names += feed.wide.columns.values() if feed.wide else ()
     return tuple(dict.fromkeys(name for name in names if not re.fullmatch(r"#\d+", name)))
+
+
+def identifier_columns(feed: Feed) -> tuple[str, ...]:
+    """Return the header columns that hold identifiers (SKU, GTIN, MPN), whose cells must be shown digit for digit."""
+    fields = (feed.columns.supplier_sku, feed.columns.gtin, feed.columns.mpn)
+    return tuple(dict.fromkeys(name for field in fields if field is not None for name in field.column))

@@ -16,7 +16,7 @@ from stockfeed.bootstrap import App
 from stockfeed.pipeline.channel_work import ChannelWork, channel_lease
 from stockfeed.store import availability, channels, publications
 from stockfeed.store.availability import Change, Offered
-from stockfeed.store.engine import current_change_id, write
+from stockfeed.store.engine import current_change_id, read, write
 from transforms.availability import NOT_FRESH, Ats, Offer, SkuStock, SourceFeed, compute
 from transforms.channel_rules import in_force
 
@@ -37,6 +37,9 @@ class AllocateResult:
 
 def register_channels(app: App) -> list[str]:
     """Return the codes of configured channels that got their database row only now; they start unapproved."""
+    with read(app.engine) as connection:
+        if not channels.unregistered(connection, app.config.channels):
+            return []
     with write(app.engine) as connection:
         return channels.register(connection, app.config.channels)
 
@@ -62,7 +65,8 @@ def allocate_leased(work: ChannelWork) -> AllocateResult:
         if whole is None and upto == row.cursor:
             return AllocateResult(work.code, 0, 0)
         availability.collect_dirty(connection, work.code, after=row.cursor, upto=upto, whole=whole)
-        publications.withdraw_elsewhere(connection, work.code, work.locations, now)
+        if whole is not None:
+            publications.withdraw_elsewhere(connection, work.code, work.locations, now)
         offers = build_offers(work.channel, availability.load_feeds(connection, now), now.date())
         with_products = any(rule.brand or rule.tag for rule in work.channel.rule)
         computed = 0
@@ -100,27 +104,25 @@ def _change(stock: SkuStock, offer: Offer, offered: Mapping[tuple[str, str], Off
     ats = compute(stock, offer)
     if before is None and ats.reason_code == "no_source":
         return None
-    steps = _steps(ats)
+    steps = [step.as_dict() for step in ats.steps]
+    text = availability.steps_text(steps)
     # leaving shadow is a new value even when it is 0: until now the channel was told nothing
     is_new = before is None or ats.quantity != before.quantity or _leaves_shadow(before, ats)
-    if before is not None and not is_new and before.reason_code == ats.reason_code and before.steps == steps:
+    if before is not None and not is_new and before.reason_code == ats.reason_code and before.steps == text:
         return None
     now = Offered(
         quantity=ats.quantity,
         version=(before.version if before else 0) + int(is_new),
         reason_code=ats.reason_code,
         fresh_quantity=(before.fresh_quantity if before else None) if ats.reason_code in NOT_FRESH else ats.quantity,
-        steps=steps,
+        steps=text,
     )
-    return Change(stock.sku, offer.location, now, before, cause, is_sent=before is not None or ats.reason_code != "in_shadow")
+    is_sent = before is not None or ats.reason_code != "in_shadow"
+    return Change(stock.sku, offer.location, now, before, steps, cause, is_sent)
 
 
 def _leaves_shadow(before: Offered, ats: Ats) -> bool:
     return before.reason_code == "in_shadow" and ats.reason_code != "in_shadow"
-
-
-def _steps(ats: Ats) -> list[dict[str, Any]]:
-    return [step.as_dict() for step in ats.steps]
 
 
 def allowed_feeds(offers: Sequence[Offer]) -> frozenset[int]:

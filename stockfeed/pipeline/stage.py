@@ -17,11 +17,10 @@ from schemas.feed_config import Feed
 from schemas.findings import Finding
 from schemas.records import KEY_SCHEMA, NormalisedBatch, RawBatch
 from schemas.rejections import Rejection, rejection
+from stockfeed.pipeline.batches import raw_batches
 from stockfeed.pipeline.whole_contract import judge_rest, left_to_great_expectations
-from stockfeed.reading import read_batches
 from stockfeed.store import staging
 from transforms import duplicates
-from transforms.columns import declared_columns
 from transforms.contract import Tally, check_batch, finish
 from transforms.guard import Profile, profile
 from transforms.lookalikes import lookalike_groups
@@ -99,7 +98,7 @@ def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch
 
 def _normalised(feed: Feed, path: Path, result: Staged) -> Iterator[NormalisedBatch]:
     plan: Plan | None = None
-    for raw in read_batches(path, feed.format, expected_columns=declared_columns(feed)):
+    for raw in raw_batches(feed, path):
         if plan is None:
             plan = make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
         _take_notes(result, raw)

@@ -14,12 +14,11 @@ from schemas.errors import DeliveryError
 from schemas.feed_config import Feed
 from schemas.findings import Finding
 from schemas.rejections import Rejection, rejection
+from stockfeed.pipeline.batches import raw_batches
 from stockfeed.pipeline.stage import Staged, stage
-from stockfeed.reading import read_batches
 from stockfeed.settings import Settings
 from stockfeed.store import staging
 from stockfeed.store.engine import make_engine, translated
-from transforms.columns import declared_columns
 from transforms.guard import Against, judge
 from transforms.observe import observe
 from transforms.plan import make_plan
@@ -53,7 +52,7 @@ def try_file(settings: Settings, feed: Feed, path: Path, *, stage: Literal["read
 
 def _observations(feed: Feed, path: Path) -> Iterator[dict[str, Any]]:
     plan, seen = None, Staged()
-    for raw in read_batches(path, feed.format, expected_columns=declared_columns(feed)):
+    for raw in raw_batches(feed, path):
         plan = plan or make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
         seen.rows_read += raw.rows_read
         seen.rows_rejected += len(raw.rejections)

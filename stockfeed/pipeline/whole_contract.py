@@ -17,11 +17,10 @@ from schemas.findings import Finding
 from schemas.rejections import Rejection
 from schemas.tables import contract_audit
 from stockfeed.bootstrap import App
+from stockfeed.pipeline.batches import raw_batches
 from stockfeed.pipeline.collect import feed_row
-from stockfeed.reading import read_batches
 from stockfeed.store import checks, deliveries
 from stockfeed.store.engine import read, write
-from transforms.columns import declared_columns
 from transforms.contract import Tally, check_rows, succeeds
 from transforms.expectations import supported
 from transforms.normalise import normalise
@@ -69,7 +68,7 @@ def audit_feed(app: App, feed_code: str) -> dict[str, Any]:
 def _records(app: App, feed: Feed, sha256: str) -> pl.DataFrame:
     """Return every normalised record of an archived delivery, before the contract."""
     plan, frames = None, []
-    for raw in read_batches(app.archive.existing(sha256), feed.format, expected_columns=declared_columns(feed)):
+    for raw in raw_batches(feed, app.archive.existing(sha256)):
         plan = plan or make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
         frames.append(normalise(raw, plan).records)
     return pl.concat(frames)

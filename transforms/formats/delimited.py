@@ -44,7 +44,8 @@ def read(open_binary: OpenBinary, options: DelimitedOptions) -> Iterator[RawBatc
         if not first.data:
             raise DeliveryError("the file is empty (0 bytes)", "Send the file again.", code="FILE-EMPTY")
         layout, rest = _find_table(first, text.codec, options)
-        yield from _Reading(blocks, layout, options, encoding, text.codec).batches(rest)
+        crlf = first.data.removesuffix(rest.data).endswith(b"\r\n") if layout.lines_before else True
+        yield from _Reading(blocks, layout, options, encoding, text.codec, crlf).batches(rest)
 
 
 def _refuse_other_content(found: str | None) -> None:
@@ -96,6 +97,7 @@ class _Reading:
     options: DelimitedOptions
     encoding: str
     codec: str
+    crlf: bool  # the header ends with CRLF, or there is none
     data_rows: int = 0
     undecodable: list[Rejection] = field(default_factory=list)
     trailers: list[tuple[int, int | None]] = field(default_factory=list)
@@ -105,7 +107,7 @@ class _Reading:
         row, line = self.layout.rows_before + 1, self.layout.lines_before + 1
         skipped = Counter(preamble=self.layout.preamble_rows)
         notes = self.layout.notes
-        begun = False
+        begun, before = False, self.crlf
         while True:
             data = _without_end_mark(block)
             place = BlockPlace(row, line, block.last, not data or data.endswith((b"\n", b"\r")))
@@ -113,7 +115,7 @@ class _Reading:
             row, line = row + piece.rows, line + piece.lines
             self._count(piece, row)
             skipped.update(piece.skipped)
-            if block.last and _ends_inside_a_line_end(data):
+            if block.last and self.crlf and _ends_inside_a_line_end(data, before_crlf=before):
                 raise _cut_off(row - 1, line - 1)
             if block.last and not place.terminated:
                 notes = (*notes, "the last row has no line end")
@@ -123,6 +125,7 @@ class _Reading:
             if block.last:
                 break
             carry = b"" if piece.carry_position is None else b"".join(data.splitlines(keepends=True)[piece.carry_position :])
+            before = data.removesuffix(carry).endswith(b"\r\n") if len(data) > len(carry) else before
             block = self.blocks.next(carry, line=line)
         self._check_encoding()
         self._check_trailer()
@@ -189,11 +192,12 @@ class _Reading:
             )
 
 
-def _ends_inside_a_line_end(data: bytes) -> bool:
+def _ends_inside_a_line_end(data: bytes, *, before_crlf: bool) -> bool:
     """Return whether the last line ends with CR alone though the line before it ends with CRLF."""
-    before = data[:-1]
-    at = max(before.rfind(b"\n"), before.rfind(b"\r"))
-    return data.endswith(b"\r") and at > 0 and before[at - 1 : at + 1] == b"\r\n"
+    earlier = data[:-1]
+    at = max(earlier.rfind(b"\n"), earlier.rfind(b"\r"))
+    after_crlf = earlier[at - 1 : at + 1] == b"\r\n" if at > 0 else before_crlf and at < 0
+    return data.endswith(b"\r") and after_crlf
 
 
 def _cut_off(row: int, line: int) -> DeliveryError:

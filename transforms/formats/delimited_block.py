@@ -6,14 +6,14 @@ with ours. Never lets a parser drop, fill or move a field.
 
 import io
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from schemas.errors import DeliveryError
 from schemas.rejections import Rejection, escape_value, rejection
 from transforms.formats.block_lines import BlockLines
-from transforms.formats.csv_records import split_record
+from transforms.formats.csv_records import Dialect, split_record
 from transforms.formats.layout import Layout
 from transforms.formats.line_kinds import classify, measure
 from transforms.formats.options import DelimitedOptions
@@ -58,12 +58,12 @@ def parse_block(lines: BlockLines, layout: Layout, options: DelimitedOptions, pl
         measured = measured.head(strict.carry_position)
     numbered = _number(measured, strict, place)
     plain = classify(numbered.filter("alone"), lines, layout, options)
-    frame = cells_of(plain.filter(kind="ok"), lines, layout)
+    frame = _cells(plain, lines, layout)
     records = plain
     if strict.records:
         frame = pl.concat([frame, strict.cells(layout.width)]).sort("row")
         records = pl.concat([plain, strict.frame()]).sort("row")
-    others = records.filter(pl.col("kind") != "ok")
+    others = records.filter(~pl.col("kind").is_in(["ok", "literal"]))
     frame, others, trailers = _leave_out(frame, others, layout, options)
     if place.last and not place.terminated and options.short_rows != "pad":
         _refuse_cut_off(others, layout, place.line + measured.height - 1)
@@ -85,28 +85,37 @@ def _number(measured: pl.DataFrame, strict: StrictRecords, place: BlockPlace) ->
     return measured.with_columns(line=line + place.line, row=begins.cum_sum() + (place.row - 1), alone=alone)
 
 
-def cells_of(good: pl.DataFrame, lines: BlockLines, layout: Layout) -> pl.DataFrame:
+def _cells(plain: pl.DataFrame, lines: BlockLines, layout: Layout) -> pl.DataFrame:
+    """Return row, line and cells of the lines that are in order, in the order of the file."""
+    frame = _cells_of(plain.filter(kind="ok"), lines, layout, layout.dialect)
+    literal = plain.filter(kind="literal")
+    if not literal.height:
+        return frame
+    unquoted = replace(layout.dialect, quote="")
+    return pl.concat([frame, _cells_of(literal, lines, layout, unquoted)]).sort("row")
+
+
+def _cells_of(good: pl.DataFrame, lines: BlockLines, layout: Layout, dialect: Dialect) -> pl.DataFrame:
     """Return row, line and cells of `good` lines: one record each with at most the header's number of fields."""
-    names = [f"c{i}" for i in range(layout.width)]
-    schema = dict.fromkeys(names, pl.String)
+    schema = dict.fromkeys((f"c{i}" for i in range(layout.width)), pl.String)
     if not good.height:
         return pl.DataFrame(schema={"row": pl.Int64, "line": pl.Int64, **schema})
     missing = layout.width - good["width"]
     short = missing.max()
     data = lines.utf8
     if not lines.plain or short or good.height != len(lines.text):
-        text = good["text"] + _delimiters(missing, layout.dialect.delimiter) if short else good["text"]
+        text = good["text"] + _delimiters(missing, dialect.delimiter) if short else good["text"]
         data = text.str.join("\n").item().encode()
     cells = pl.read_csv(
         io.BytesIO(data),
         has_header=False,
         schema=schema,
-        separator=layout.dialect.delimiter,
-        quote_char=layout.dialect.quote or None,
+        separator=dialect.delimiter,
+        quote_char=dialect.quote or None,
         empty_string_is_null=False,
     )
     if cells.height != good.height:
-        records = [split_record([text], layout.dialect).fields for text in good["text"]]
+        records = [split_record([text], dialect).fields for text in good["text"]]
         padded = [[*fields, *[""] * (layout.width - len(fields))] for fields in records]
         cells = pl.DataFrame(padded, schema=schema, orient="row")
     return pl.concat([good.select("row", "line"), cells], how="horizontal")

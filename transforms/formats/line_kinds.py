@@ -1,7 +1,8 @@
 """What each line of a block is, vectorised: a record by itself or not, how many fields, and what is to be done with it.
 
-A line is a record by itself when it has no quote, or its quotes enclose whole fields: if every line before it ended outside
-quotes, this proves it. Field counts are our own, never a parser's. Never splits a line into cells.
+A line is a record by itself when it has no quote, its quotes enclose whole fields, or no field of it begins with a quote
+("literal": 3/4" bolt): if every line before it ended outside quotes, this proves it. Field counts are our own, never a
+parser's. Never splits a line into cells.
 """
 
 import polars as pl
@@ -12,7 +13,8 @@ from transforms.formats.layout import Layout
 from transforms.formats.limits import exceeded
 from transforms.formats.options import DelimitedOptions
 
-#: `text` without its line end, `width` in fields, `kind` = "ok", a skip reason, a rejection code, "BOM" or "width".
+#: `text` without its line end, `width` in fields, `kind` = "ok", "literal" (ok too, its quotes are text), a skip reason, a
+#: rejection code, "BOM" or "width".
 RECORD_LINES = {"row": pl.Int64, "line": pl.Int64, "text": pl.String, "width": pl.Int64, "kind": pl.String}
 BOM = "\ufeff"
 _CONTROL_BYTES = bytes(c for c in (*range(32), 127) if c not in b"\t\n\r")
@@ -20,7 +22,7 @@ _CONTROL = r"[\x00-\x08\x0B-\x1F\x7F]"  # a tab is a blank; the line ends are go
 
 
 def measure(lines: BlockLines, layout: Layout, options: DelimitedOptions, first_line: int) -> pl.DataFrame:
-    """Return text, width (Int64) and alone (Boolean: a record by itself) of each line. Raises DeliveryError FILE-LIMIT."""
+    """Return text, width (Int64), alone (a record by itself) and literal of each line. Raises DeliveryError FILE-LIMIT."""
     text, dialect, limits = lines.text, layout.dialect, options.limits
     lengths = text.str.len_bytes()
     longest = int(lengths.max() or 0)  # type: ignore[arg-type]  # of an integer column
@@ -29,15 +31,19 @@ def measure(lines: BlockLines, layout: Layout, options: DelimitedOptions, first_
         raise exceeded(f"line {line}: {longest} bytes", limits.line_bytes, "line_bytes", line=line)
     width = _fields(text, dialect)
     alone = lengths <= limits.field_bytes  # in a longer line each field must be measured
+    literal = pl.repeat(False, len(text), eager=True, dtype=pl.Boolean)
     if dialect.quote and dialect.quote.encode() in lines.utf8:
         quoted = text.str.contains(dialect.quote, literal=True).arg_true()
         inside = text.gather(quoted)
-        proven = inside.str.contains(_self_contained(dialect)) & ~_only_blanks(inside, dialect)
-        alone = alone.scatter(quoted, proven & alone.gather(quoted))
-        width = width.scatter(quoted, _fields(inside.str.replace_all(_quoted_part(dialect), ""), dialect))
+        whole = inside.str.contains(_self_contained(dialect)) & ~_only_blanks(inside, dialect)
+        text_only = ~inside.str.contains(_field_begins_quoted(dialect))
+        alone = alone.scatter(quoted, (whole | text_only) & alone.gather(quoted))
+        literal = literal.scatter(quoted, text_only)
+        outside = inside.zip_with(text_only, inside.str.replace_all(_quoted_part(dialect), ""))
+        width = width.scatter(quoted, _fields(outside, dialect))
     if options.comment is not None:
         alone = alone | text.str.starts_with(options.comment)
-    return pl.DataFrame({"text": text, "width": width, "alone": alone}).with_row_index("position")
+    return pl.DataFrame({"text": text, "width": width, "alone": alone, "literal": literal}).with_row_index("position")
 
 
 def classify(records: pl.DataFrame, lines: BlockLines, layout: Layout, options: DelimitedOptions) -> pl.DataFrame:
@@ -56,7 +62,7 @@ def classify(records: pl.DataFrame, lines: BlockLines, layout: Layout, options: 
         kinds.append(("BOM", text.str.starts_with(BOM)))
     longer = pl.col("width") > layout.width
     kinds.append(("width", longer if options.short_rows == "pad" else pl.col("width") != layout.width))
-    kind = pl.lit("ok")
+    kind = pl.when("literal").then(pl.lit("literal")).otherwise(pl.lit("ok"))
     for name, condition in reversed(kinds):
         kind = pl.when(condition).then(pl.lit(name)).otherwise(kind)
     return records.with_columns(kind=kind).select(*RECORD_LINES)
@@ -74,6 +80,10 @@ def _only_blanks(texts: pl.Series, dialect: Dialect) -> pl.Series:
 def _quoted_part(dialect: Dialect) -> str:
     q = _class_safe(dialect.quote)
     return f"{q}[^{q}]*{q}"
+
+
+def _field_begins_quoted(dialect: Dialect) -> str:
+    return f"(?:^|{_class_safe(dialect.delimiter)}){_class_safe(dialect.quote)}"
 
 
 def _self_contained(dialect: Dialect) -> str:

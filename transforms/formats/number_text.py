@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from math import isinf
 
 EXACT_DIGITS = 15  # a spreadsheet stores numbers as binary doubles: later digits are already lost
 
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _SECTION = re.compile(r'(?:"[^"]*"|\\.|[^;"\\])*')
 _NOT_SHOWN = re.compile(r"\[[^\]]*\]|_.|\*.")  # colours and locales, padding, fill
 _LITERAL = re.compile(r'"([^"]*)"|\\(.)')
@@ -59,11 +61,14 @@ def _template(shown: str) -> Template:
 
 def plain_number(raw: str) -> Decimal:
     """Return the number a cell's XML text means, to the 15 digits that spreadsheets keep. Raises ValueError."""
+    if not _NUMBER.fullmatch(raw):  # float() would also take 1_000, ٣ and nan
+        msg = f"not a number: {raw!r}"
+        raise ValueError(msg)
     if raw.lstrip("+-").isdigit():
         return Decimal(raw)
     value = float(raw)
-    if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - only NaN differs from itself
-        msg = f"not a number: {raw!r}"
+    if isinf(value):
+        msg = f"not a number of a spreadsheet: {raw!r}"
         raise ValueError(msg)
     return Decimal(f"{value:.0f}") if value.is_integer() else Decimal(f"{value:.{EXACT_DIGITS}g}")
 

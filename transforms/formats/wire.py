@@ -51,17 +51,21 @@ def end_message() -> bytes:
 
 
 def parse_message(header: bytes, payload: bytes) -> RawBatch | DeliveryError | ConfigError | None:
-    """Return the batch or error of a message, None for the end. Raises ValueError or KeyError for anything else."""
-    content: dict[str, Any] = json.loads(header)
-    kind = content.pop("type")
-    if kind == "end":
-        return None
-    if kind == "batch":
-        return _batch(content, payload)
-    first = [content[name] for name in _ERROR_FIELDS]
-    if kind == "config_error":
-        return ConfigError(*first)
-    return DeliveryError(*first, **{name: content[name] for name in _PLACE_FIELDS})
+    """Return the batch or error of a message, None for the end. Raises ValueError for anything else."""
+    try:
+        content: dict[str, Any] = json.loads(header)
+        kind = content.pop("type")
+        if kind == "end":
+            return None
+        if kind == "batch":
+            return _batch(content, payload)
+        words = [content[name] for name in _ERROR_FIELDS]
+        if kind == "config_error":
+            return ConfigError(*words)
+        return DeliveryError(*words, **{name: content[name] for name in _PLACE_FIELDS})
+    except (LookupError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
+        msg = f"no message of a reader: {type(error).__name__}: {error}"
+        raise ValueError(msg) from error
 
 
 def _batch(content: dict[str, Any], payload: bytes) -> RawBatch:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _NS = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _ROW, _COL, _VALUE, _FORMULA, _INLINE, _TEXT, _RUN = (f"{_NS}{t}" for t in ("row", "col", "v", "f", "is", "t", "r"))
 _FIRST_CUSTOM_FORMAT = 164
+_LIBRARY_ERRORS = (
+    *(LookupError, ValueError, TypeError, AttributeError, ArithmeticError, OSError),
+    *(BadZipFile, ParseError, DefusedXmlException),
+)
 _DIGITS = "0123456789"
 
 
@@ -33,7 +37,7 @@ def _as_delivery_error() -> Iterator[None]:
     """Turn what openpyxl raises on a damaged workbook into a DeliveryError: it has no error class of its own."""
     try:
         yield
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OSError, BadZipFile, ParseError, DefusedXmlException) as e:
+    except _LIBRARY_ERRORS as e:
         raise DeliveryError(
             "the workbook cannot be read: its parts are damaged or contradict each other",
             "Open the workbook in its program, save it again and send it.",
@@ -74,10 +78,14 @@ class _XlsxRows:
         with a DTD, so there are no entities, and every part that nests deeply.
         """
         with _as_delivery_error(), self._sheet._get_source() as part:  # noqa: SLF001 - read-only sheets offer no other way
-            row = 0
+            last = 0
             for _, element in iterparse(part):  # noqa: S314 - the docstring says why
                 if element.tag == _ROW:
-                    row = int(element.get("r") or row + 1)
+                    row = int(element.get("r") or last + 1)
+                    if row <= last:
+                        msg = f"row {row} comes after row {last}"
+                        raise ValueError(msg)
+                    last = row
                     self._hidden_rows += element.get("hidden") in ("1", "true")
                     yield SheetRow(row, self._cells(element))
                     element.clear()
@@ -99,8 +107,11 @@ class _XlsxRows:
         for element in row:
             reference = element.get("r")
             column = self._column(reference) if reference else len(cells)
+            if column < len(cells):
+                msg = f"cell {reference} comes after a cell to its right"
+                raise ValueError(msg)
             cells.extend([BLANK] * (column - len(cells)))
-            cells[column:] = [self._cell(element, column)]
+            cells.append(self._cell(element, column))
         return cells
 
     def _column(self, reference: str) -> int:

@@ -20,6 +20,7 @@ _CHUNK = 8_192  # the rough depth is exact to this many bytes
 _XML_NAMES = (".xml", ".rels", ".vml", ".rdf")
 _OPENING = re.compile(rb"<[^/!?]")
 _ENCRYPTED = 0x1
+_NOT_XML = (expat.ExpatError, LookupError, ValueError)  # the last two for encodings that are unknown or not supported
 _SYMLINK = 0o120000
 
 
@@ -123,7 +124,7 @@ def _check_exact_depth(package: zipfile.ZipFile, member: zipfile.ZipInfo, limits
     try:
         with package.open(member) as part:
             parser.ParseFile(part)
-    except expat.ExpatError as error:
+    except _NOT_XML as error:
         raise _broken(f"{place}: not well-formed XML", str(error)) from error
 
 
@@ -143,7 +144,7 @@ class _Prolog:
             return
         try:
             parser.Parse(chunk, False)
-        except expat.ExpatError as error:
+        except _NOT_XML as error:
             if self._parser is not None:
                 raise _broken(f"{self._place}: not well-formed XML", str(error)) from error
 

@@ -1,12 +1,17 @@
+import contextlib
 import io
 import zipfile
 from datetime import date, datetime
 
 import openpyxl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openpyxl.styles import numbers
 
 from schemas.errors import DeliveryError
+from transforms.formats.options import SpreadsheetOptions
+from transforms.formats.spreadsheet import read
 
 SKUS = ["NA", "NULL", "001", "1E5", "MARCH1", "True", "nan", " \u00e9", " e\u0301", "#N/A text", "'007"]
 
@@ -295,3 +300,26 @@ def test_a_string_that_is_not_in_the_table_of_strings_is_refused(read_sheet):
         "<si><t>sku</t></si>", '<row r="1"><c r="A1" t="s"><v>0</v></c></row><row r="2"><c r="A2" t="s"><v>7</v></c></row>'
     )
     assert refused(read_sheet, data).code == "FILE-UNREADABLE"
+
+
+PLAIN = with_shared_strings(
+    "<si><t>sku</t></si><si><t>q</t></si>",
+    '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c></row>'
+    '<row r="2"><c r="A2" t="b"><v>1</v></c><c r="B2"><v>5</v></c></row>',
+)
+DAMAGE = [b"", b"-1", b"99999999999", b'"', b"<", b"</v>", b"<f>", b's="9"', b't="e"', b"&x;", b"1e999", b"\xff", b"nan"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(part=st.integers(0, 5), at=st.floats(0, 1), length=st.integers(0, 12), damage=st.sampled_from(DAMAGE))
+def test_a_workbook_damaged_anywhere_ends_in_rows_or_a_delivery_error(part, at, length, damage):
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(PLAIN)) as old, zipfile.ZipFile(out, "w") as new:
+        for number, name in enumerate(old.namelist()):
+            content = old.read(name)
+            if number == part:
+                place = int(at * len(content))
+                content = content[:place] + damage + content[place + length :]
+            new.writestr(name, content)
+    with contextlib.suppress(DeliveryError):
+        list(read(lambda: io.BytesIO(out.getvalue()), SpreadsheetOptions(identifier_columns=("sku",))))
