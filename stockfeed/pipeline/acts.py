@@ -10,7 +10,8 @@ from schemas.tables import feed as feed_table
 from schemas.tables import reservation
 from stockfeed.bootstrap import App
 from stockfeed.pipeline.collect import feed_row
-from stockfeed.pipeline.ingest import Release, ingest, ingest_under_lease, load_delivery
+from stockfeed.pipeline.ingest import ingest, ingest_under_lease, load_delivery
+from stockfeed.pipeline.job import Release
 from stockfeed.pipeline.lease import hold_lease
 from stockfeed.pipeline.results import IngestResult
 from stockfeed.settings import feed_config_version
@@ -35,17 +36,19 @@ def release_delivery(app: App, delivery_id: int, *, actor: str, reason: str) -> 
 
 def reject_delivery(app: App, delivery_id: int, *, actor: str, reason: str) -> IngestResult:
     """Refuse a held delivery, or confirm that a rejected delta stays out, and return its state."""
-    delivery = load_delivery(app, delivery_id)
-    if delivery.state not in ("held", "rejected"):
-        raise PermanentError(f"delivery {delivery_id} is {delivery.state}", "Only a held or rejected delivery can be rejected.")
-    with hold_lease(app, feed_table, delivery.feed) as lease, lease.write() as connection:
+    feed = load_delivery(app, delivery_id).feed
+    with hold_lease(app, feed_table, feed) as lease, lease.write() as connection:
+        delivery = deliveries.load(connection, delivery_id)
+        if delivery is None or delivery.state not in ("held", "rejected"):
+            state = delivery.state if delivery else "gone"
+            raise PermanentError(f"delivery {delivery_id} is {state}", "Only a held or rejected delivery can be rejected.")
         words = f"rejected by {actor}: {reason}"
         deliveries.change(connection, delivery_id, state="rejected", reason=words, reason_code="BY-PERSON", ended_at=app.clock())
         holds.close_for_delivery(connection, delivery_id, state="rejected", at=app.clock(), by=actor, reason=reason)
         audit.record(
             connection, at=app.clock(), actor=actor, act="reject_delivery", subject=f"delivery {delivery_id}", reason=reason
         )
-    return IngestResult(delivery_id, delivery.feed, "rejected", words)
+    return IngestResult(delivery_id, feed, "rejected", words)
 
 
 def undo_delivery(app: App, delivery_id: int, *, actor: str, reason: str) -> IngestResult:
@@ -64,6 +67,8 @@ def undo_delivery(app: App, delivery_id: int, *, actor: str, reason: str) -> Ing
         with lease.write() as connection:
             changes = restore_levels(connection, feed_id=row.id, delivery_id=delivery_id, at=now)
             before = _times(delivery.feed_before or {})
+            if delivery.applied_before_id is None:
+                before["in_shadow"] = True  # nothing is in force that a person or `trust_first` could have released
             feeds.change(connection, row.id, **before, last_applied_id=delivery.applied_before_id, epoch=row.epoch + 1)
             deliveries.change(connection, delivery_id, state="undone", reason=f"undone by {actor}: {reason}", ended_at=now)
             connection.execute(
@@ -79,7 +84,8 @@ def undo_delivery(app: App, delivery_id: int, *, actor: str, reason: str) -> Ing
 
 def _times(before: dict[str, object]) -> dict[str, object]:
     instants = ("as_of", "confirmed_at", "content_since", "stale_at")
-    return {name: datetime.fromisoformat(str(v)) if name in instants and v else v for name, v in before.items()}
+    known = {name: v for name, v in before.items() if name in (*instants, "order_key", "order_by")}
+    return {name: datetime.fromisoformat(str(v)) if name in instants and v else v for name, v in known.items()}
 
 
 def replay_delivery(app: App, delivery_id: int, *, actor: str, reason: str = "") -> IngestResult:
@@ -103,13 +109,17 @@ def replay_delivery(app: App, delivery_id: int, *, actor: str, reason: str = "")
 
 
 def _again(app: App, delivery_id: int, actor: str) -> IngestResult:
-    with write(app.engine) as connection:
+    delivery = load_delivery(app, delivery_id)
+    app.archive.existing(delivery.sha256)  # else it would wait for ever for bytes that are gone
+    with hold_lease(app, feed_table, delivery.feed) as lease, lease.write() as connection:
+        now = app.clock()
         deliveries.change(connection, delivery_id, state="received", reason="replayed", reason_code=None, attempts=0, ended_at=None)
-        holds.close_for_delivery(connection, delivery_id, state="released", at=app.clock(), by=actor, reason="replayed")
+        holds.close_for_delivery(connection, delivery_id, state="released", at=now, by=actor, reason="replayed")
     return ingest(app, delivery_id)
 
 
 def _again_as_new(app: App, delivery_id: int, version: str) -> IngestResult:
+    app.archive.existing(load_delivery(app, delivery_id).sha256)
     with write(app.engine) as connection:
         new_id = deliveries.copy_for_replay(connection, delivery_id, version, app.clock())
     if new_id is None:

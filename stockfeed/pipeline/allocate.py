@@ -77,6 +77,7 @@ def allocate_leased(work: ChannelWork) -> AllocateResult:
             availability.write_page(connection, work.code, changes, now)
             computed += len(page)
         changed = availability.publish_changes(connection, work.code, now)
+        availability.drop_temporary(connection)
         channels.change(connection, work.code, cursor=upto, config_version=version)
     return AllocateResult(work.code, computed, changed)
 

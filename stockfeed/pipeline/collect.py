@@ -7,12 +7,13 @@ from datetime import datetime
 import structlog
 
 from connectors.registry import load_source
-from schemas.errors import PermanentError, StockfeedError, TransientError
+from schemas.errors import StockfeedError, TransientError
 from schemas.feed_config import Feed
 from schemas.tables import feed as feed_table
 from schemas.transfer import Fetched, Seen
 from stockfeed.bootstrap import App
 from stockfeed.pipeline.lease import Lease, hold_lease
+from stockfeed.pipeline.ordering import source_position
 from stockfeed.pipeline.results import CollectResult
 from stockfeed.settings import feed_config_version
 from stockfeed.store import deliveries, feeds
@@ -83,35 +84,23 @@ def _renewing(arrivals: Iterable[Fetched], lease: Lease) -> Iterable[Fetched]:
 
 def _record(app: App, config: Feed, row: feeds.FeedRow, fetched: Fetched, lease: Lease) -> bool:
     """Archive one arrival, then add it to the ledger (never the other way round: I1). Returns whether it was new."""
-    app.archive.store(fetched.path, fetched.sha256)
-    with lease.write() as connection:
-        new = deliveries.record(
-            connection,
-            feed_id=row.id,
-            fetched=fetched,
-            config_version=feed_config_version(config),
-            order_key=order_key(config, fetched.source_time, fetched.name),
-            at=app.clock(),
-        )
+    try:
+        place = source_position(config, fetched.source_time, fetched.name)
+        with app.archive.kept():  # retention removes nothing between the two
+            app.archive.store(fetched.path, fetched.sha256)
+            with lease.write() as connection:
+                new = deliveries.record(
+                    connection,
+                    feed_id=row.id,
+                    fetched=fetched,
+                    config_version=feed_config_version(config),
+                    order_key=place,
+                    at=app.clock(),
+                )
+    finally:
+        fetched.path.unlink(missing_ok=True)  # a retry fetches anew; nothing piles up in the spool
     log.info("delivery_received" if new else "delivery_known", feed=row.code, name=fetched.name, size=fetched.size, delivery=new)
     return new is not None
-
-
-def order_key(config: Feed, source_time: datetime | None, name: str) -> int | None:
-    """Return the position of an arrival among the feed's deliveries, None where it is the arrival number.
-
-    With order_by = "own" the position is read from the content later; until then the arrival number stands in.
-    """
-    if config.order_by != "source_time":
-        return None
-    if source_time is None:
-        raise PermanentError(f"{name} has no time at its source", 'Use order_by = "arrival" or "own" for this feed.')
-    return microseconds(source_time)
-
-
-def microseconds(instant: datetime) -> int:
-    """Return an instant as microseconds since 1970: an exact, sortable integer."""
-    return int(instant.timestamp()) * 1_000_000 + instant.microsecond
 
 
 def _finish(lease: Lease, feed_id: int, seen: Seen, *, error: str | None, at: datetime | None) -> None:

@@ -1,14 +1,19 @@
-"""The ways a delivery ends: applied, unchanged, held, rejected, superseded. Each is one commit under the lease."""
+"""The ways a delivery ends: applied, unchanged, held, rejected, superseded, duplicate. Each is one commit under the lease.
+
+Never decides which way: ingest does.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Connection
 
 from schemas.errors import DeliveryError
 from schemas.findings import Finding
 from schemas.rejections import rejection
+from stockfeed.pipeline.job import Job
+from stockfeed.pipeline.ordering import is_ahead, overlap, position
 from stockfeed.pipeline.results import IngestResult
 from stockfeed.settings import feed_config_version
 from stockfeed.store import audit, deliveries, feeds, holds, levels, reservations
@@ -17,17 +22,11 @@ from stockfeed.store.marks import mark
 from transforms.guard import to_json
 
 if TYPE_CHECKING:
-    from stockfeed.pipeline.ingest import Job
     from stockfeed.pipeline.stage import Staged
 
 _SUPERSEDED_ALARM = 3  # I3: so many superseded deliveries in a row raise an alarm
 _AGREEING = 0.95  # two held deliveries with this share of equal cells support each other
 _FROZEN_INTERVALS = 3
-
-
-def as_of(job: "Job") -> datetime:
-    """Return the instant the delivery's stock is of: its own, else its source's, else when it arrived (aware UTC)."""
-    return job.delivery.as_of or job.delivery.source_time or job.delivery.received_at
 
 
 def result_of(delivery: Delivery) -> IngestResult:
@@ -38,22 +37,19 @@ def result_of(delivery: Delivery) -> IngestResult:
     )  # fmt: skip
 
 
-def apply(job: "Job", connection: Connection, staged: "Staged", findings: Sequence[Finding]) -> IngestResult:
+def apply(job: Job, connection: Connection, staged: "Staged", findings: Sequence[Finding]) -> IngestResult:
     """Write the levels and everything that belongs to them; the caller commits."""
     delivery, row, now = job.delivery, job.row, job.app.clock()
-    stock_of = as_of(job)
     work = levels.Applying(row.id, delivery.id, now, job.config.missing_after, job.config.match == "identity")
     changes = levels.apply(connection, work)
-    feeds.change(
-        connection, row.id, last_applied_id=delivery.id, as_of=stock_of, order_key=delivery.order_key, confirmed_at=now,
-        content_since=stock_of, stale_at=stock_of + job.config.stale_after, superseded_in_a_row=0,
-        in_shadow=row.in_shadow and not job.config.trust_first,
-    )  # fmt: skip
+    stands = _standing(job, job.as_of)
+    feeds.change(connection, row.id, last_applied_id=delivery.id, confirmed_at=now, content_since=job.as_of, **stands)
     if row.in_shadow and job.config.trust_first:
+        feeds.change(connection, row.id, in_shadow=False)
         mark(connection, "feed", [str(row.id)], reason="first delivery is trusted", at=now)
-    _freshen(job, connection, stock_of, now)
-    _close_older_holds(job, connection, now)
-    reservations.release_seen_sales(connection, row.id, stock_of, delivery.id, now)
+    _freshen(job, connection, stands["stale_at"], now)
+    _overtake(job, connection, now)
+    reservations.release_seen_sales(connection, row.id, job.as_of, delivery.id, now)
     reason = f"released by {job.release.actor}: {job.release.reason}" if job.release else "applied"
     return _end(
         job, connection, "applied", reason, staged=staged, findings=findings, changes=changes,
@@ -61,58 +57,70 @@ def apply(job: "Job", connection: Connection, staged: "Staged", findings: Sequen
     )  # fmt: skip
 
 
-def _feed_before(job: "Job") -> dict[str, Any]:
+def _standing(job: Job, stock_of: datetime) -> dict[str, Any]:
+    """Return where the feed stands after this delivery. A late file of one location does not put the others back."""
+    row, key = job.row, position(job.config, job.delivery)
+    if job.config.scope == "location" and row.order_by in (None, job.config.order_by):
+        stock_of = max(stock_of, row.as_of or stock_of)
+        key = max(filter(None, (key, row.order_key)), default=None)
+    return {
+        "as_of": stock_of, "stale_at": stock_of + job.config.stale_after, "superseded_in_a_row": 0,
+        "order_key": key, "order_by": job.config.order_by,
+    }  # fmt: skip
+
+
+def _feed_before(job: Job) -> dict[str, Any]:
     """Return what undo needs to put the feed back, as JSON values."""
     row = job.row
     times = {"as_of": row.as_of, "confirmed_at": row.confirmed_at, "content_since": row.content_since, "stale_at": row.stale_at}
     texts = {name: value.isoformat() if value else None for name, value in times.items()}
-    return {**texts, "order_key": row.order_key, "in_shadow": row.in_shadow}
+    return {**texts, "order_key": row.order_key, "order_by": row.order_by}
 
 
-def _freshen(job: "Job", connection: Connection, stock_of: datetime, now: datetime) -> None:
+def _freshen(job: Job, connection: Connection, stale_at: datetime, now: datetime) -> None:
     """A feed that was stale and now has fresh stock counts again at once, without waiting for the sweep."""
-    is_stale = stock_of + job.config.stale_after <= now
+    is_stale = stale_at <= now
     if is_stale != job.row.is_stale:
         feeds.change(connection, job.row.id, is_stale=is_stale)
         mark(connection, "feed", [str(job.row.id)], reason="fresh again" if job.row.is_stale else "stale on arrival", at=now)
 
 
-def _close_older_holds(job: "Job", connection: Connection, now: datetime) -> None:
-    """A released delivery closes its own hold; an applied snapshot supersedes the held deliveries before it."""
-    if job.release is not None:
-        by, why = job.release.actor, job.release.reason
-        holds.close_for_delivery(connection, job.delivery.id, state="released", at=now, by=by, reason=why)
-        audit.record(connection, at=now, actor=by, act="release_delivery", subject=f"delivery {job.delivery.id}", reason=why)
-    if job.config.mode != "snapshot" or job.delivery.order_key is None:
+def _overtake(job: Job, connection: Connection, now: datetime) -> None:
+    """A snapshot in force supersedes the held deliveries before it, and settles what rejected deltas left open."""
+    if job.config.mode != "snapshot":
         return
-    for held in deliveries.held_before(connection, job.row.id, job.delivery.order_key):
-        if held.id != job.delivery.id:
-            words = f"superseded by delivery {job.delivery.id}"
-            deliveries.change(connection, held.id, state="superseded", reason=words, reason_code="NEWER-APPLIED", ended_at=now)
-            holds.close_for_delivery(connection, held.id, state="superseded", at=now, by="system", reason=words)
+    words = f"superseded by delivery {job.delivery.id}"
+    for other in _undecided_before(job, connection):
+        if other.state == "held":
+            deliveries.change(connection, other.id, state="superseded", reason=words, reason_code="NEWER-APPLIED", ended_at=now)
+        holds.close_for_delivery(connection, other.id, state="superseded", at=now, by="system", reason=words)
 
 
-def unchanged(job: "Job", last: Delivery) -> IngestResult:
-    """The same bytes as the last applied delivery, from a new arrival: counters and as-of move, levels do not."""
+def _undecided_before(job: Job, connection: Connection) -> list[Delivery]:
+    """Return the other deliveries with an open hold that cover the same stock and are not newer."""
+    found = deliveries.undecided(connection, job.row.id)
+    return [d for d in found if d.id != job.delivery.id and overlap(d.locations, job.delivery.locations) and not is_ahead(job, d)]
+
+
+def unchanged(job: Job, last: Delivery) -> IngestResult:
+    """The same bytes as the delivery in force, from a new arrival: counters and as-of move on, levels do not."""
     feed, row, now = job.config, job.row, job.app.clock()
-    stock_of = as_of(job)
+    job = job.covering(last.locations)
+    stands = _standing(job, max(job.as_of, row.as_of or job.as_of))
     work = levels.Applying(row.id, job.delivery.id, now, feed.missing_after, feed.match == "identity")
     with job.lease.write() as connection:
         changes = 0
         if feed.mode == "snapshot":
-            changes += levels.count_missing(connection, work, levels.already_missing(row.id, feed.missing_after))
-            changes += levels.count_unconfirmed(connection, work, levels.already_unconfirmed(row.id, feed.missing_after))
-        feeds.change(
-            connection, row.id, as_of=stock_of, confirmed_at=now, order_key=job.delivery.order_key,
-            stale_at=stock_of + feed.stale_after, superseded_in_a_row=0,
-        )  # fmt: skip
-        _freshen(job, connection, stock_of, now)
-        _close_older_holds(job, connection, now)
-        found = _frozen(job, stock_of)
+            changes += levels.count_missing(connection, work, levels.counted_by(row.id, last.id, "missing"))
+            changes += levels.count_unconfirmed(connection, work, levels.counted_by(row.id, last.id, "unconfirmed"))
+        feeds.change(connection, row.id, confirmed_at=now, **stands)
+        _freshen(job, connection, stands["stale_at"], now)
+        _overtake(job, connection, now)
+        found = _frozen(job, stands["as_of"])
         return _end(job, connection, "unchanged", f"the same content as delivery {last.id}", findings=found, changes=changes)
 
 
-def _frozen(job: "Job", stock_of: datetime) -> list[Finding]:
+def _frozen(job: Job, stock_of: datetime) -> list[Finding]:
     since, limit = job.row.content_since, job.config.frozen_after or _three_intervals(job.config.schedule, job.app.clock())
     if since is None or limit is None or stock_of - since <= limit:
         return []
@@ -135,7 +143,7 @@ def _three_intervals(schedule: str | None, now: datetime) -> timedelta | None:
     return _FROZEN_INTERVALS * (second - first)
 
 
-def supersede(job: "Job") -> IngestResult:
+def supersede(job: Job) -> IngestResult:
     """An older snapshot than the applied one: recorded, and nothing else happens (I3)."""
     in_a_row = job.row.superseded_in_a_row + 1
     found = []
@@ -144,22 +152,25 @@ def supersede(job: "Job") -> IngestResult:
         found = [Finding("OLDER-REPEATED", "warn", words, "Check the feed's order_by and the supplier's clock.")]
     with job.lease.write() as connection:
         feeds.change(connection, job.row.id, superseded_in_a_row=in_a_row)
-        holds.close_for_delivery(
-            connection, job.delivery.id, state="superseded", at=job.app.clock(), by="system", reason="a newer delivery is applied"
-        )
-        return _end(
-            job, connection, "superseded", f"older than delivery {job.row.last_applied_id}, which is applied", findings=found
-        )
+        words = f"older than delivery {job.row.last_applied_id}, which is applied"
+        return _end(job, connection, "superseded", words, findings=found)
 
 
-def wait(job: "Job", reason: str) -> IngestResult:
+def duplicate(job: Job, twin: int) -> IngestResult:
+    """The same arrival read with the same configuration as another delivery: it refreshes nothing (I2)."""
+    with job.lease.write() as connection:
+        version = job.delivery.config_version  # stays: the other one has the present version
+        return _end(job, connection, "duplicate", f"the same arrival as delivery {twin}", config_version=version)
+
+
+def wait(job: Job, reason: str) -> IngestResult:
     """A delta that waits for an earlier one: it stays received."""
     with job.lease.write() as connection:
         deliveries.change(connection, job.delivery.id, reason=reason, reason_code="WAITS", attempts=job.delivery.attempts)
     return IngestResult(job.delivery.id, job.delivery.feed, "received", reason)
 
 
-def reject(job: "Job", error: DeliveryError, staged: "Staged | None" = None, findings: Sequence[Finding] = ()) -> IngestResult:
+def reject(job: Job, error: DeliveryError, staged: "Staged | None" = None, findings: Sequence[Finding] = ()) -> IngestResult:
     """The delivery cannot be used: the last good levels stay. A rejected delta blocks later ones until a person decides."""
     problem = rejection(
         error.code, row=error.row, line=error.line, column=error.column, value=error.value, message=error.message, remedy=error.hint
@@ -169,45 +180,47 @@ def reject(job: "Job", error: DeliveryError, staged: "Staged | None" = None, fin
             job, connection, "rejected", error.message, staged=staged, findings=findings, code=error.code, problem=problem
         )
         if job.config.mode == "delta":
-            blocked = Finding("DELTA-REJECTED", "hold", error.message, "Later deltas wait until this one is replayed or rejected.")
-            holds.open_for_delivery(
-                connection, feed_id=job.row.id, delivery_id=job.delivery.id, findings=[blocked.as_dict()], at=job.app.clock()
-            )
+            words = "Later deltas wait until this one is replayed or rejected."
+            _open_hold(job, connection, [Finding("DELTA-REJECTED", "hold", error.message, words)])
         return result
 
 
-def hold(job: "Job", staged: "Staged", findings: Sequence[Finding]) -> IngestResult:
+def hold(job: Job, staged: "Staged", findings: Sequence[Finding]) -> IngestResult:
     """A suspicious delivery waits for a person; a newer held snapshot takes the place of an older one."""
-    with job.lease.write() as connection:
-        extra = _replace_older_held(job, connection, staged) if job.config.mode == "snapshot" else []
-        return _hold(job, connection, [*findings, *extra], staged)
+    return _hold(job, findings, staged)
 
 
-def hold_unread(job: "Job", finding: Finding) -> IngestResult:
+def hold_unread(job: Job, findings: Sequence[Finding]) -> IngestResult:
     """Hold a delivery for what its bytes are, without reading them."""
+    return _hold(job, findings, None)
+
+
+def _hold(job: Job, findings: Sequence[Finding], staged: "Staged | None") -> IngestResult:
     with job.lease.write() as connection:
-        return _hold(job, connection, [finding], None)
+        if job.config.mode == "snapshot":
+            newer = [d for d in deliveries.undecided(connection, job.row.id) if d.state == "held" and is_ahead(job, d)]
+            if newer:
+                words = f"older than delivery {newer[0].id}, which is held"
+                return _end(job, connection, "superseded", words, staged=staged, findings=findings)
+            findings = [*findings, *_replace_older_held(job, connection, staged.sample if staged else {})]
+        everything = [*job.arrived_with, *findings]
+        reason = next(f.message for f in everything if f.severity == "hold")
+        result = _end(job, connection, "held", reason, staged=staged, findings=findings)
+        _open_hold(job, connection, everything)
+        return result
 
 
-def _hold(job: "Job", connection: Connection, findings: Sequence[Finding], staged: "Staged | None") -> IngestResult:
-    reason = next(f.message for f in findings if f.severity == "hold")
-    result = _end(job, connection, "held", reason, staged=staged, findings=findings)
-    holds.close_for_delivery(
-        connection, job.delivery.id, state="superseded", at=job.app.clock(), by="system", reason="judged again"
-    )
-    holds.open_for_delivery(
-        connection, feed_id=job.row.id, delivery_id=job.delivery.id, findings=[f.as_dict() for f in findings], at=job.app.clock()
-    )
-    return result
+def _open_hold(job: Job, connection: Connection, findings: Sequence[Finding]) -> None:
+    notes = [f.as_dict() for f in findings]
+    holds.open_for_delivery(connection, feed_id=job.row.id, delivery_id=job.delivery.id, findings=notes, at=job.app.clock())
 
 
-def _replace_older_held(job: "Job", connection: Connection, staged: "Staged") -> list[Finding]:
-    assert job.delivery.order_key is not None
+def _replace_older_held(job: Job, connection: Connection, sample: dict[str, int | None]) -> list[Finding]:
     found = []
-    for older in deliveries.held_before(connection, job.row.id, job.delivery.order_key):
-        if older.id == job.delivery.id:
+    for older in _undecided_before(job, connection):
+        if older.state != "held":
             continue
-        if _agree((older.profile or {}).get("sample", {}), staged.sample):
+        if older.sha256 == job.delivery.sha256 or _agree((older.profile or {}).get("sample", {}), sample):
             words = f"delivery {older.id}, held before, has the same quantities: this is probably how the stock is now"
             found.append(Finding("HELD-AGREES", "hold", words, "Decide soon: two deliveries in a row agree."))
         words = f"superseded by delivery {job.delivery.id}, which is held too"
@@ -226,7 +239,7 @@ def _agree(old: dict[str, int | None], new: dict[str, int | None]) -> bool:
 
 
 def _end(
-    job: "Job",
+    job: Job,
     connection: Connection,
     state: str,
     reason: str,
@@ -238,23 +251,35 @@ def _end(
     problem: Any = None,
     **columns: Any,
 ) -> IngestResult:
-    """Write the ledger row of an ended delivery, its rejections and counts."""
-    ended = job.app.clock()
-    notes = [f.as_dict() for f in findings]
+    """Write the ledger row of an ended delivery, its rejections and counts; its open hold, if any, is decided."""
+    found = [*job.arrived_with, *findings]
+    notes = [f.as_dict() for f in found]
     problems = ([problem] if problem else []) + (staged.rejections if staged else [])
-    values: dict[str, Any] = {"as_of": as_of(job), "order_key": job.delivery.order_key, **columns}
-    if staged is not None:
-        values |= _counts(staged)
+    delivery = job.delivery
+    key = position(job.config, delivery) or delivery.order_key
+    values: dict[str, Any] = {"as_of": job.as_of, "order_key": key, "locations": delivery.locations, "changes": changes}
+    values |= {"config_version": feed_config_version(job.config), **columns, **(_counts(staged) if staged else {})}
     deliveries.change(
-        connection, job.delivery.id, state=state, reason=reason, reason_code=code or _code(findings), ended_at=ended,
-        config_version=feed_config_version(job.config), findings=notes, changes=changes, **values,
+        connection, delivery.id, state=state, reason=reason, reason_code=code or _code(found), ended_at=job.app.clock(),
+        findings=notes, **values,
     )  # fmt: skip
-    deliveries.write_rejections(connection, job.delivery.id, problems)
+    deliveries.write_rejections(connection, delivery.id, problems)
+    _decide_hold(job, connection, state)
     count = values.get
     return IngestResult(
-        job.delivery.id, job.delivery.feed, state, reason, count("rows_read", 0), count("rows_accepted", 0),
+        delivery.id, delivery.feed, state, reason, count("rows_read", 0), count("rows_accepted", 0),
         count("rows_rejected", 0), count("rows_skipped", 0), changes, tuple(notes),
     )  # fmt: skip
+
+
+def _decide_hold(job: Job, connection: Connection, state: str) -> None:
+    """Close the delivery's own hold; what a person released is audited however it ended."""
+    now, release = job.app.clock(), job.release
+    by, why = (release.actor, release.reason) if release else ("system", "judged again")
+    outcome: dict[str, Literal["released", "rejected"]] = {"applied": "released", "rejected": "rejected"}
+    holds.close_for_delivery(connection, job.delivery.id, state=outcome.get(state, "superseded"), at=now, by=by, reason=why)
+    if release:
+        audit.record(connection, at=now, actor=by, act="release_delivery", subject=f"delivery {job.delivery.id}", reason=why)
 
 
 def _code(findings: Sequence[Finding]) -> str | None:

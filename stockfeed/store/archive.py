@@ -4,9 +4,12 @@ Never uses a remote name as a path, and never lets the ledger know bytes that ar
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -29,12 +32,12 @@ class Archive:
     def store(self, spooled: Path, sha256: str) -> Path:
         """Move a spooled file into the archive and return its path; both file and folder are on disk when it returns.
 
-        Bytes that are already there are verified by size and left alone. Raises TransientError when the disk is full,
-        PermanentError when the spooled bytes do not have the stated hash.
+        Bytes that are already there and still right are left alone; damaged ones are written anew. Raises TransientError
+        when the disk is full, PermanentError when the spooled bytes do not have the stated hash.
         """
         target = self.path(sha256)
         try:
-            if not (target.exists() and target.stat().st_size == spooled.stat().st_size):
+            if not (target.is_file() and self.verify(sha256)):
                 self._write(spooled, target, sha256)
             spooled.unlink(missing_ok=True)
         except OSError as error:
@@ -71,6 +74,38 @@ class Archive:
                 f"the archive has no file {sha256[:12]}…", f"Restore {path} from a backup; the ledger says it was received."
             )
         return path
+
+    def verified(self, sha256: str) -> Path:
+        """Return the path of archived bytes after hashing them. Raises PermanentError when they are missing or changed."""
+        path = self.existing(sha256)
+        if not self.verify(sha256):
+            raise PermanentError(
+                f"the archived bytes of {sha256[:12]}… are not those that arrived", f"Restore {path} from a backup, then try again."
+            )
+        return path
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """While this context is open nothing is removed from the archive: bytes found there stay until the ledger knows them."""
+        with self._locked(fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def removing(self) -> Iterator[None]:
+        """While this context is open nobody relies on bytes that the ledger does not know yet; waits for those who do."""
+        with self._locked(fcntl.LOCK_EX):
+            yield
+
+    @contextmanager
+    def _locked(self, kind: int) -> Iterator[None]:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = (self.root / ".lock").open("ab")
+        except OSError as error:
+            raise self._disk_error(error) from error
+        with file:
+            fcntl.flock(file, kind)  # given back when the file is closed, or the process dies
+            yield
 
     def verify(self, sha256: str) -> bool:
         """Return whether the archived bytes still have their hash."""

@@ -3,6 +3,7 @@
 All set-based: the dirty SKUs stand in a temporary table and are read in pages. Never computes a quantity.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    cast,
     exists,
     func,
     insert,
@@ -70,7 +72,7 @@ class Offered(NamedTuple):
     version: int
     reason_code: str
     fresh_quantity: int | None
-    steps: list[dict[str, Any]]
+    steps: str  # as JSON text: compared far more often than read
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Change:
     location: str
     now: Offered
     before: Offered | None
+    steps: Sequence[Mapping[str, Any]]
     cause: str
     is_sent: bool = True
 
@@ -128,8 +131,7 @@ def _source(row: Any, now: datetime) -> SourceFeed:
 
 def collect_dirty(connection: Connection, channel: str, *, after: int, upto: int, whole: str | None) -> None:
     """Fill `dirty` with the SKUs changed or marked by change ids in (after, upto], or with all when `whole` gives a reason."""
-    for name in ("dirty", "changed"):
-        connection.execute(text(f"DROP TABLE IF EXISTS {_schema(connection)}{name}"))
+    drop_temporary(connection)
     _temporary.create_all(connection, checkfirst=False)
     _add_changed_levels(connection, after, upto)
     marks = connection.execute(
@@ -147,8 +149,11 @@ def collect_dirty(connection: Connection, channel: str, *, after: int, upto: int
         _add_everything(connection, channel, whole)
 
 
-def _schema(connection: Connection) -> str:
-    return "temp." if connection.dialect.name == "sqlite" else "pg_temp."
+def drop_temporary(connection: Connection) -> None:
+    """Drop the temporary tables: a large run pays for that itself, not the next small one on the same connection."""
+    schema = "temp" if connection.dialect.name == "sqlite" else "pg_temp"
+    for table in _temporary.tables:
+        connection.execute(text(f"DROP TABLE IF EXISTS {schema}.{table}"))
 
 
 def _insert_dirty(connection: Connection) -> Any:
@@ -199,7 +204,7 @@ def dirty_pages(connection: Connection, size: int) -> Iterator[dict[str, str]]:
 def load_stock(connection: Connection, skus: Sequence[str], *, with_products: bool) -> dict[str, SkuStock]:
     """Return what is known of each SKU: levels with their factors, open reservations, brand and tags (if asked for)."""
     levels: dict[str, list[Level]] = {sku: [] for sku in skus}
-    for row in connection.execute(_levels_query(), {"skus": list(skus)}):
+    for row in connection.execute(_levels_query(), {"skus": list(skus)}).all():
         levels[row[0]].append(Level(*row[1:]))
     reserved = _load_reserved(connection, skus)
     products: dict[str, Any] = {}
@@ -260,12 +265,18 @@ def _load_reserved(connection: Connection, skus: Sequence[str]) -> dict[str, lis
 def load_offered(connection: Connection, channel: str, skus: Sequence[str]) -> dict[tuple[str, str], Offered]:
     """Return what the channel offers now, by (SKU, channel location)."""
     a = available_to_sell.c
+    steps = cast(a.steps, Text)
     rows = connection.execute(
-        select(a.sku, a.channel_location, a.quantity, a.version, a.reason_code, a.fresh_quantity, a.steps).where(
+        select(a.sku, a.channel_location, a.quantity, a.version, a.reason_code, a.fresh_quantity, steps).where(
             a.channel == channel, a.sku.in_(skus)
         )
     )
-    return {(row[0], row[1]): Offered(*row[2:]) for row in rows}
+    return {(row[0], row[1]): Offered(*row[2:]) for row in rows.all()}
+
+
+def steps_text(steps: Sequence[Mapping[str, Any]]) -> str:
+    """Return the steps as the engine writes them (stockfeed.store.engine): equal texts are equal steps."""
+    return json.dumps(steps, ensure_ascii=False, sort_keys=True)
 
 
 def write_page(connection: Connection, channel: str, changes: Sequence[Change], at: datetime) -> None:
@@ -293,6 +304,7 @@ def _row(channel: str, change: Change, at: datetime) -> Mapping[str, Any]:
         "sku": change.sku,
         "channel_location": change.location,
         **change.now._asdict(),
+        "steps": change.steps,
         "computed_at": at,
     }
 
@@ -326,16 +338,18 @@ def publish_changes(connection: Connection, channel: str, at: datetime) -> int:
         return 0
     p, c = publication.c, changed.c
     same = (p.channel == channel, p.sku == c.sku, p.channel_location == c.channel_location)
-    held_cause = select(func.max(p.cause)).where(*same, p.state == "held").scalar_subquery()
+    # coalesce keeps SQLite from walking all waiting rows by the state index instead of looking up the few changed SKUs
+    state = func.coalesce(p.state, "")
+    held_cause = select(func.max(p.cause)).where(*same, state == "held").scalar_subquery()
     connection.execute(
         update(changed)
-        .where(~c.cause.like("delivery %"), c.reason_code != "stale", exists().where(*same, p.state == "held"))
+        .where(~c.cause.like("delivery %"), c.reason_code != "stale", exists().where(*same, state == "held"))
         .values(cause=held_cause)
     )
     in_changed = exists().where(c.sku == p.sku, c.channel_location == p.channel_location)
     connection.execute(
         update(publication)
-        .where(p.channel == channel, p.state.in_(("pending", "held")), in_changed)
+        .where(p.channel == channel, p.sku.in_(select(c.sku)), state.in_(("pending", "held")), in_changed)
         .values(state="superseded", ended_at=at)
     )
     row = [literal(channel), c.sku, c.channel_location]

@@ -27,10 +27,15 @@ class ChannelRow:
 _COLUMNS = [channel.c[name] for name in ChannelRow.__slots__]
 
 
+def unregistered(connection: Connection, codes: Iterable[str]) -> list[str]:
+    """Return those of `codes` that have no row."""
+    present = set(connection.execute(select(channel.c.code)).scalars())
+    return [code for code in codes if code not in present]
+
+
 def register(connection: Connection, codes: Iterable[str]) -> list[str]:
     """Insert the rows of channels that have none and return their codes; existing rows stay as they are."""
-    present = set(connection.execute(select(channel.c.code)).scalars())
-    new = [code for code in codes if code not in present]
+    new = unregistered(connection, codes)
     if new:
         connection.execute(insert(channel), [{"code": code} for code in new])
     return new

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     and_,
     case,
+    delete,
     exists,
     func,
     insert,
@@ -74,11 +75,14 @@ def _is_known() -> ColumnElement[bool]:
     return and_(inventory.c.missing_count == 0, inventory.c.unconfirmed_count == 0)
 
 
-def compare(connection: Connection, feed_id: int, *, scope_locations: bool, find_absent: bool) -> Compared:
+def compare(
+    connection: Connection, feed_id: int, *, scope_locations: bool, find_absent: bool, is_complete: bool = True
+) -> Compared:
     """Fill `difference` and `absent` from what is staged, and count both.
 
-    `scope_locations`: only locations that occur in the delivery can miss keys. Without `find_absent` (a delta, or a
-    snapshot that cannot prove it is complete) nothing is missing.
+    `scope_locations`: only locations that occur in the delivery have known keys and can miss some. Without `find_absent` (a
+    delta) nothing is missing. A snapshot that is not `is_complete` is judged by what it lacks, but only the keys of
+    rejected rows are left in `absent`.
     """
     _temporary.create_all(connection, checkfirst=False)
     total = connection.execute(select(func.count()).select_from(staged)).scalar_one()
@@ -94,14 +98,22 @@ def compare(connection: Connection, feed_id: int, *, scope_locations: bool, find
             func.count().filter(and_(difference.c.was_known == 1, difference.c.was > 0, difference.c.now == 0)).label("newly_zero"),
         )
     ).one()
-    gone = 0
     if find_absent and total - row.new < levels:
-        gone = _fill_absent(connection, feed_id, scope_locations=scope_locations)
-    known = connection.execute(select(func.count()).where(inventory.c.feed_id == feed_id, _is_known())).scalar_one()
-    known_gone = connection.execute(
-        select(func.count()).select_from(absent).where(absent.c.was_known == 1, absent.c.rejected == 0)
-    ).scalar_one()
-    return Compared(int(row.new), row.rows - int(row.new), known, known - known_gone, row.newly_zero, gone)
+        _fill_absent(connection, feed_id, scope_locations=scope_locations)
+    known = select(func.count()).where(inventory.c.feed_id == feed_id, _is_known())
+    known_count = connection.execute(known.where(_in_scope()) if scope_locations else known).scalar_one()
+    gone = select(func.count()).select_from(absent)
+    known_gone = connection.execute(gone.where(absent.c.was_known == 1, absent.c.rejected == 0)).scalar_one()
+    if not is_complete:
+        connection.execute(delete(absent).where(absent.c.rejected == 0))
+    counted = connection.execute(gone).scalar_one()
+    new = int(row.new)
+    return Compared(new, row.rows - new, known_count, known_count - known_gone, row.newly_zero, counted)
+
+
+def _in_scope() -> ColumnElement[bool]:
+    """Return the condition that a level's location occurs in the delivery, be it only in rejected rows."""
+    return inventory.c.location.in_(select(staged.c.location).union(select(rejected_key.c.location)))
 
 
 def _fill_difference(connection: Connection, feed_id: int) -> None:
@@ -122,7 +134,7 @@ def _fill_difference(connection: Connection, feed_id: int) -> None:
     connection.execute(insert(difference).from_select(list(difference.c), found.where(differs)))
 
 
-def _fill_absent(connection: Connection, feed_id: int, *, scope_locations: bool) -> int:
+def _fill_absent(connection: Connection, feed_id: int, *, scope_locations: bool) -> None:
     index_keys(connection)
     here = exists().where(same_key(staged, inventory))
     only_rejected = exists().where(same_key(rejected_key, inventory))
@@ -132,6 +144,5 @@ def _fill_absent(connection: Connection, feed_id: int, *, scope_locations: bool)
         case((_is_known(), 1), else_=0),
     ).where(inventory.c.feed_id == feed_id, ~here)
     if scope_locations:
-        found = found.where(inventory.c.location.in_(select(staged.c.location)))
+        found = found.where(_in_scope())
     connection.execute(insert(absent).from_select(list(absent.c), found))
-    return int(connection.execute(select(func.count()).select_from(absent)).scalar_one())

@@ -1,10 +1,11 @@
 """The ledger: one row per delivery, ending in exactly one state (I1), acting at most once (I2)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import Connection, Select, and_, exists, insert, or_, select, update
 
 from schemas.rejections import Rejection
 from schemas.tables import delivery, feed, hold, rejection
@@ -25,11 +26,14 @@ class Delivery:
     size: int
     config_version: str
     received_at: datetime
+    ended_at: datetime | None
     as_of: datetime | None
     order_key: int | None
     state: str
     reason: str | None
+    arrival_findings: list[dict[str, Any]] | None
     findings: list[dict[str, Any]] | None
+    locations: list[str] | None
     profile: dict[str, Any] | None
     applied_before_id: int | None
     feed_before: dict[str, Any] | None
@@ -48,8 +52,12 @@ _COLUMNS = [feed.c.code.label("feed") if name == "feed" else delivery.c[name] fo
 
 def load(connection: Connection, delivery_id: int) -> Delivery | None:
     """Return one delivery, None when there is none with this id."""
-    row = connection.execute(select(*_COLUMNS).join(feed).where(delivery.c.id == delivery_id)).one_or_none()
+    row = connection.execute(_select().where(delivery.c.id == delivery_id)).one_or_none()
     return None if row is None else Delivery(*row)
+
+
+def _select() -> Select[Any]:
+    return select(*_COLUMNS).select_from(delivery.join(feed, feed.c.id == delivery.c.feed_id))
 
 
 def record(
@@ -79,6 +87,7 @@ def record(
             config_version=config_version,
             received_at=at,
             order_key=order_key,
+            arrival_findings=[f.as_dict() for f in fetched.findings],
             findings=[f.as_dict() for f in fetched.findings],
             acknowledgement="pending" if fetched.reference else "none",
             reference=dict(fetched.reference),
@@ -114,29 +123,66 @@ def unacknowledged(connection: Connection, feed_id: int) -> list[int]:
     return list(connection.execute(found.order_by(delivery.c.id)).scalars())
 
 
-def same_bytes(connection: Connection, feed_id: int, sha256: str, states: tuple[str, ...]) -> list[Row[Any]]:
-    """Return (id, state, ended_at) of deliveries of a feed with these bytes in one of `states`, newest first."""
-    found = select(delivery.c.id, delivery.c.state, delivery.c.ended_at).where(
-        delivery.c.feed_id == feed_id, delivery.c.sha256 == sha256, delivery.c.state.in_(states)
+def same_bytes(connection: Connection, feed_id: int, sha256: str) -> list[Delivery]:
+    """Return the applied and undone deliveries of a feed with these bytes, newest first."""
+    found = _select().where(
+        delivery.c.feed_id == feed_id, delivery.c.sha256 == sha256, delivery.c.state.in_(("applied", "undone"))
     )
-    return list(connection.execute(found.order_by(delivery.c.id.desc())))
+    return [Delivery(*row) for row in connection.execute(found.order_by(delivery.c.id.desc()))]
 
 
-def held_before(connection: Connection, feed_id: int, order_key: int) -> list[Row[Any]]:
-    """Return (id, profile) of held deliveries at or before an order position, newest first."""
-    found = select(delivery.c.id, delivery.c.profile).where(
-        delivery.c.feed_id == feed_id, delivery.c.state == "held", delivery.c.order_key <= order_key
+def twin(connection: Connection, one: Delivery, config_version: str) -> int | None:
+    """Return the ended delivery of the same arrival, read with this configuration, if that is another one than `one` (I2)."""
+    found = select(delivery.c.id).where(
+        delivery.c.feed_id == one.feed_id,
+        delivery.c.source_identity == one.source_identity,
+        delivery.c.sha256 == one.sha256,
+        delivery.c.config_version == config_version,
+        delivery.c.id != one.id,
     )
-    return list(connection.execute(found.order_by(delivery.c.order_key.desc())))
+    return connection.execute(found).scalar()
 
 
-def blocking(connection: Connection, feed_id: int, delivery_id: int) -> int | None:
-    """Return the delta, held or rejected and undecided, that later deltas of this feed wait for."""
-    found = (
-        select(delivery.c.id)
-        .join(hold, and_(hold.c.delivery_id == delivery.c.id, hold.c.state == "open"))
-        .where(delivery.c.feed_id == feed_id, delivery.c.id < delivery_id, delivery.c.state.in_(("held", "rejected")))
+def undecided(connection: Connection, feed_id: int) -> list[Delivery]:
+    """Return the deliveries of a feed that have an open hold, newest first."""
+    found = _select().join(hold, and_(hold.c.delivery_id == delivery.c.id, hold.c.state == "open"))
+    found = found.where(delivery.c.feed_id == feed_id, delivery.c.state.in_(("held", "rejected")))
+    return [Delivery(*row) for row in connection.execute(found.order_by(delivery.c.id.desc()))]
+
+
+def in_force_since(connection: Connection, feed_id: int, column: str, position: Any) -> list[list[str] | None]:
+    """Return the locations of each applied or unchanged delivery of a feed whose `column` is after `position`."""
+    found = select(delivery.c.locations).where(
+        delivery.c.feed_id == feed_id, delivery.c.state.in_(("applied", "unchanged")), delivery.c[column] > position
     )
+    return list(connection.execute(found).scalars())
+
+
+def applied_after(connection: Connection, feed_id: int, delivery_id: int) -> list[list[str] | None]:
+    """Return the locations of each delivery of a feed that was applied after this one ended."""
+    ended = select(delivery.c.ended_at).where(delivery.c.id == delivery_id).scalar_subquery()
+    later = or_(delivery.c.ended_at > ended, and_(delivery.c.ended_at == ended, delivery.c.id > delivery_id))
+    found = select(delivery.c.locations).where(delivery.c.feed_id == feed_id, delivery.c.state == "applied", later)
+    return list(connection.execute(found).scalars())
+
+
+def last_covering(connection: Connection, feed_id: int, locations: Sequence[str], *, among: int = 200) -> Delivery | None:
+    """Return the last applied delivery that covers exactly these (sorted) locations, looking at the last `among` ones."""
+    found = select(delivery.c.id, delivery.c.locations).where(delivery.c.feed_id == feed_id, delivery.c.state == "applied")
+    rows = connection.execute(found.order_by(delivery.c.id.desc()).limit(among)).all()
+    match = next((row.id for row in rows if row.locations == list(locations)), None)
+    return None if match is None else load(connection, match)
+
+
+def blocking(connection: Connection, one: Delivery) -> int | None:
+    """Return the earlier delta that a delta must wait for: held or rejected and undecided, or not yet read."""
+    open_hold = exists().where(hold.c.delivery_id == delivery.c.id, hold.c.state == "open")
+    before = or_(delivery.c.order_key < one.order_key, and_(delivery.c.order_key == one.order_key, delivery.c.id < one.id))
+    waits = or_(
+        and_(delivery.c.state.in_(("held", "rejected")), open_hold, delivery.c.id < one.id),
+        and_(delivery.c.state == "received", before),
+    )
+    found = select(delivery.c.id).where(delivery.c.feed_id == one.feed_id, delivery.c.id != one.id, waits)
     return connection.execute(found.order_by(delivery.c.id)).scalars().first()
 
 
@@ -164,11 +210,13 @@ def write_rejections(connection: Connection, delivery_id: int, rejections: list[
 
 def copy_for_replay(connection: Connection, delivery_id: int, config_version: str, at: datetime) -> int | None:
     """Add a received delivery with the same bytes and order position, for another configuration; None if there is one."""
-    names = ("feed_id", "source_name", "source_identity", "source_time", "sha256", "size", "as_of", "order_key")
+    names = (
+        "feed_id", "source_name", "source_identity", "source_time", "sha256", "size", "as_of", "order_key", "arrival_findings"
+    )  # fmt: skip
     original = connection.execute(select(*(delivery.c[n] for n in names)).where(delivery.c.id == delivery_id)).one()
     values = dict(zip(names, original, strict=True))
     same = [delivery.c[n] == values[n] for n in ("feed_id", "source_identity", "sha256")]
     if connection.execute(select(delivery.c.id).where(*same, delivery.c.config_version == config_version)).first():
         return None
-    added = insert(delivery).values(**values, config_version=config_version, received_at=at, findings=[], acknowledgement="none")
+    added = insert(delivery).values(**values, config_version=config_version, received_at=at, acknowledgement="none")
     return int(connection.execute(added.returning(delivery.c.id)).scalar_one())

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from schemas.feed_config import Feed, Supplier
 from schemas.tables import feed
@@ -24,6 +25,7 @@ class FeedRow:
     last_applied_id: int | None
     as_of: datetime | None
     order_key: int | None
+    order_by: str | None
     confirmed_at: datetime | None
     content_since: datetime | None
     is_stale: bool
@@ -72,7 +74,9 @@ def register(connection: Connection, feeds: Iterable[tuple[str, Supplier, Feed, 
         }
         row = present.get(code)
         if row is None:
-            connection.execute(insert(feed).values(code=code, in_shadow=True, **values))
+            # another process may register the same new feed at this moment
+            build = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+            connection.execute(build(feed).values(code=code, in_shadow=True, **values).on_conflict_do_nothing())
         elif row.policy != values["policy"] or row.config_version != version:
             stale_at = row.as_of + config.stale_after if row.as_of else None
             connection.execute(update(feed).where(feed.c.id == row.id).values(**values, stale_at=stale_at))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, case, func, insert, literal, select, tu
 from sqlalchemy.sql.elements import ColumnElement
 
 from schemas.records import KEY_COLUMNS
-from schemas.tables import feed, inventory
+from schemas.tables import feed, inventory, level_change
 from stockfeed.store import history
 from stockfeed.store.comparison import VALUE_COLUMNS, Compared, absent, compare, difference, same_key
 from stockfeed.store.history import Applying, master_sku
@@ -18,12 +18,11 @@ from stockfeed.store.staging import staged
 __all__ = [
     "Applying",
     "Compared",
-    "already_missing",
-    "already_unconfirmed",
     "apply",
     "compare",
     "count_missing",
     "count_unconfirmed",
+    "counted_by",
 ]
 
 
@@ -137,15 +136,8 @@ def _keep_confirmation(job: Applying) -> dict[str, Any]:
     return {"confirmed_delivery_id": func.coalesce(inventory.c.confirmed_delivery_id, last)}
 
 
-def already_missing(feed_id: int, missing_after: int) -> Any:
-    """Return the query for keys that were missing before and still count: an unchanged snapshot misses them again."""
-    return select(*(inventory.c[name] for name in KEY_COLUMNS)).where(
-        inventory.c.feed_id == feed_id, inventory.c.missing_count.between(1, missing_after - 1)
-    )
-
-
-def already_unconfirmed(feed_id: int, missing_after: int) -> Any:
-    """Return the query for keys that were unconfirmed before: an unchanged snapshot leaves them so again."""
-    return select(*(inventory.c[name] for name in KEY_COLUMNS)).where(
-        inventory.c.feed_id == feed_id, inventory.c.unconfirmed_count.between(1, missing_after - 1)
+def counted_by(feed_id: int, delivery_id: int, kind: str) -> Any:
+    """Return the query for keys that a delivery found "missing" or "unconfirmed": the same bytes find them so again."""
+    return select(*(level_change.c[name] for name in KEY_COLUMNS)).where(
+        level_change.c.delivery_id == delivery_id, level_change.c.feed_id == feed_id, level_change.c.kind == kind
     )

@@ -116,7 +116,7 @@ def decide(
         .returning(hold.c.channel)
     ).scalar_one_or_none()
     if decided is None:
-        raise ConfigError(f"there is no open publish hold {hold_id}", "List the open ones with `stockfeed channels list`.")
+        raise ConfigError(f"there is no open publish hold {hold_id}", "`stockfeed channels preview CHANNEL` shows the open ones.")
     return str(decided)
 
 

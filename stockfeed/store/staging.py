@@ -48,6 +48,7 @@ rejected_key = Table(
 #: Numbers of staged rows, for set operations on a few of them.
 picked = Table("picked", _temporary, Column("n", BigInteger, primary_key=True, autoincrement=False), prefixes=["TEMPORARY"])
 
+_FETCHED = 20_000  # rows that are Python objects at a time; as columns they take a tenth of the memory
 _COLUMN_NAMES = [column.name for column in staged.columns]
 
 
@@ -114,14 +115,28 @@ def picked_records(connection: Connection) -> pl.DataFrame:
     return _frame(connection, select(staged).where(staged.c.n.in_(select(picked.c.n))))
 
 
+def rows_left(connection: Connection, rows: Sequence[int]) -> set[int]:
+    """Return which of these rows of the file still have a staged record."""
+    pick(connection, rows)
+    return set(connection.execute(select(staged.c.row).distinct().where(staged.c.row.in_(select(picked.c.n)))).scalars())
+
+
+def locations(connection: Connection) -> list[str]:
+    """Return the locations that occur in the delivery, also in rejected rows, sorted."""
+    either = select(staged.c.location).union(select(rejected_key.c.location))
+    return sorted(connection.execute(either).scalars())
+
+
 def all_records(connection: Connection) -> pl.DataFrame:
     """Return every staged row, with `n`, in file order: as large as the delivery."""
     return _frame(connection, select(staged))
 
 
 def _frame(connection: Connection, query: Select[Any]) -> pl.DataFrame:
-    rows = connection.execute(query.order_by(staged.c.n)).all()
-    return pl.DataFrame([tuple(row) for row in rows], schema={"n": pl.Int64, **RECORD_SCHEMA}, orient="row")
+    schema = {"n": pl.Int64, **RECORD_SCHEMA}
+    rows = connection.execute(query.order_by(staged.c.n), execution_options={"yield_per": _FETCHED})
+    pages = [pl.DataFrame([tuple(row) for row in page], schema=schema, orient="row") for page in rows.partitions()]
+    return pl.concat(pages) if pages else pl.DataFrame(schema=schema)
 
 
 def delete_picked(connection: Connection) -> int:

@@ -1,0 +1,121 @@
+"""Sets the demo's stage in a folder of its own: SFTP server, mailbox, shop, configuration, database, Airflow.
+
+Never touches a configuration, database or Airflow of yours, and never empties a folder that it did not make.
+"""
+
+import fcntl
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+from schemas.errors import ConfigError
+from stockfeed.bootstrap import App, open_app
+from stockfeed.demo import suppliers, telling
+from stockfeed.demo.airflow_api import AirflowApi, signed_in, wait_until
+from stockfeed.demo.airflow_site import BIN, AirflowSite, free_port, make_site, pools
+from stockfeed.demo.process_group import ProcessGroup
+from stockfeed.demo.sftp_server import Login, SftpServer
+from stockfeed.demo.shop import Shop
+from stockfeed.logs import configure_logging
+from stockfeed.settings import load_settings
+
+CHANNEL = "channel.demo_shop"  # its DAG
+_OURS = ".made-by-stockfeed-demo"  # only a folder with this file is ever emptied
+_PARSE_PATIENCE = 60.0  # seconds until Airflow has read the DAG files
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything the demo has running, and where it is."""
+
+    folder: Path
+    group: ProcessGroup
+    site: AirflowSite
+    airflow: AirflowApi
+    app: App
+    shop: Shop
+
+    @property
+    def supplier_server(self) -> Path:
+        """Return the folder that the SFTP server serves."""
+        return self.folder / "sftp"
+
+    @property
+    def mailbox(self) -> Path:
+        """Return the folder where mailed spreadsheets are saved."""
+        return self.folder / "mailbox"
+
+
+def set_up(life: ExitStack, home: Path) -> Stage:
+    """Return the stage with everything on it running; `life` ends it all in reverse order. Raises ConfigError, TransientError."""
+    folder = life.enter_context(_fresh_folder(home))
+    configure_logging("ERROR", "text")
+    places = _places(life, folder)
+    shop = life.enter_context(Shop(suppliers.listed_skus()))
+    places["AIRFLOW_CONN_DEMO_SHOP"] = f"shopify://:{quote(shop.token)}@127.0.0.1/?base_url={quote(shop.url, safe='')}"
+    telling.say(f"A supplier's SFTP server, a folder of mailed spreadsheets, and a shop at {shop.url}.")
+    app = life.enter_context(open_app(load_settings(places, cwd=folder)))
+    _make_database(app)
+    site = make_site(folder / "airflow", port=free_port(), settings=places)
+    command = [str(BIN / "airflow"), "standalone"]
+    group = life.enter_context(ProcessGroup(command, environment=site.environment, log=folder / "airflow.log", folder=folder))
+    with telling.waiting("Airflow starts (about half a minute)"):
+        airflow = life.enter_context(signed_in(site, lambda: group.ended))
+        airflow.make_pools(pools())
+        wanted = {f"feed.{feed}" for feed in app.config.feeds} | {CHANNEL}
+        wait_until(lambda: wanted <= airflow.dag_ids(), "Airflow has not parsed the DAGs", _PARSE_PATIENCE)
+    return Stage(folder, group, site, airflow, app, shop)
+
+
+def _places(life: ExitStack, folder: Path) -> dict[str, str]:
+    """Return the environment that names the demo's configuration, state and SFTP server, which runs from here on."""
+    for place in ("sftp", "mailbox"):
+        (folder / place).mkdir()
+    suppliers.write_config(folder / "config", folder / "mailbox")
+    password = secrets.token_urlsafe(12)
+    server = life.enter_context(SftpServer(folder / "sftp", Login("demo", password)))
+    pinned = quote(server.host_key, safe="")
+    return {
+        "STOCKFEED_CONFIG": str(folder / "config"),
+        "STOCKFEED_STATE": str(folder / "state"),
+        "AIRFLOW_CONN_DEMO_SFTP": f"sftp://demo:{quote(password)}@127.0.0.1:{server.port}/?host_key={pinned}",
+    }
+
+
+def _make_database(app: App) -> None:
+    from stockfeed.store.upgrade import upgrade
+
+    app.settings.state_dir.mkdir(parents=True, exist_ok=True)
+    upgrade(app.engine)
+
+
+@contextmanager
+def _fresh_folder(folder: Path) -> Iterator[Path]:
+    """Yield the demo's empty folder, used by no other demo until the end.
+
+    Raises ConfigError when another demo uses it, or when it is somebody's own folder.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+        _take(lock)
+        if folder.exists() and any(folder.iterdir()) and not (folder / _OURS).exists():
+            raise ConfigError(
+                f"{folder} is not empty and was not made by the demo", "Name another folder; this one would be emptied."
+            )
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(mode=0o700)
+        (folder / _OURS).touch()
+        yield folder
+
+
+def _take(lock: IO[str]) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ConfigError("the demo is already running in this folder", "End it with Ctrl-C, or use another clone.") from error

@@ -1,0 +1,79 @@
+"""Where a delivery stands among the deliveries of its feed (I3): by the arrival, the source's time or its own.
+
+Never mixes them: after `order_by` was changed, what is compared is placed in the new order first.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from schemas.errors import PermanentError
+from schemas.feed_config import Feed
+from stockfeed.pipeline.job import Job
+from stockfeed.store import deliveries
+from stockfeed.store.deliveries import Delivery
+from stockfeed.store.engine import read
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(instant: datetime) -> int:
+    """Return an instant as microseconds since 1970: an exact, sortable integer."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def source_position(config: Feed, source_time: datetime | None, name: str) -> int | None:
+    """Return the position of an arrival, None where it is the arrival number.
+
+    With order_by = "own" the position is read from the content later; until then the arrival number stands in. Raises
+    PermanentError when the source gives no time although the feed is ordered by it.
+    """
+    if config.order_by != "source_time":
+        return None
+    if source_time is None:
+        raise PermanentError(f"{name} has no time at its source", 'Use order_by = "arrival" or "own" for this feed.')
+    return microseconds(source_time)
+
+
+def position(config: Feed, one: Delivery) -> int | None:
+    """Return where a delivery stands in the feed's present order, None while only its content says so."""
+    if config.order_by == "source_time":
+        return source_position(config, one.source_time, one.source_name)
+    if config.order_by == "own":
+        return microseconds(one.as_of) if one.as_of else None
+    # a replayed copy keeps the arrival number of its original; a greater number counts microseconds of another order
+    return one.order_key if one.order_key is not None and one.order_key <= one.id else one.id
+
+
+def is_older(job: Job) -> bool:
+    """Return whether a newer delivery of the same stock is applied already."""
+    mine = position(job.config, job.delivery)
+    if mine is None or job.last is None:
+        return False
+    if job.config.scope == "location":
+        return _is_older_somewhere(job, mine)
+    same_order = job.row.order_by in (None, job.config.order_by)
+    reached = job.row.order_key if same_order else position(job.config, job.last)
+    return reached is not None and mine < reached
+
+
+def _is_older_somewhere(job: Job, mine: int) -> bool:
+    """Each location has its own order: only deliveries that cover one of these locations count."""
+    column, instant = {
+        "arrival": ("id", None),
+        "source_time": ("source_time", job.delivery.source_time),
+        "own": ("as_of", job.delivery.as_of),
+    }[job.config.order_by]
+    with read(job.app.engine) as connection:
+        newer = deliveries.in_force_since(connection, job.row.id, column, mine if instant is None else instant)
+    return any(overlap(locations, job.delivery.locations) for locations in newer)
+
+
+def overlap(left: Sequence[str] | None, right: Sequence[str] | None) -> bool:
+    """Return whether two deliveries cover the same stock somewhere (None: the whole feed)."""
+    return left is None or right is None or not set(left).isdisjoint(right)
+
+
+def is_ahead(job: Job, other: Delivery) -> bool:
+    """Return whether another delivery of the same stock is newer than the job's."""
+    mine, its = position(job.config, job.delivery), position(job.config, other)
+    return mine is not None and its is not None and its > mine and overlap(other.locations, job.delivery.locations)
