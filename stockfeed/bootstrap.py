@@ -46,7 +46,7 @@ def open_app(
 
     Raises ConfigError with every mistake of every configuration file.
     """
-    engine = make_engine(settings.database_url)
+    engine = make_engine(settings.database_url, busy_seconds=settings.busy_seconds)
     try:
         yield App(
             settings=settings,

@@ -1,12 +1,13 @@
 """All configuration files of one folder, typed: suppliers, feeds by full code ("acme.stock"), channels.
 
-Never returns half a configuration: any mistake in any file raises one error that lists them all.
+A mistake in any file raises one error that lists them all; only the scheduler asks to go on with the files that are right,
+so that one supplier's mistake stops no other supplier (I10).
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
@@ -29,14 +30,21 @@ NOT_READING = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything configured: `suppliers` and `channels` by code, `feeds` by full code ("acme.stock")."""
+    """Everything configured: `suppliers` and `channels` by code, `feeds` by full code ("acme.stock").
+
+    `broken_suppliers` and `broken_channels` are the errors of files left out, by file stem, where that was asked for.
+    """
 
     suppliers: Mapping[str, Supplier]
     feeds: Mapping[str, Feed]
     channels: Mapping[str, Channel]
+    broken_suppliers: Mapping[str, ConfigMistakesError] = field(default_factory=dict)
+    broken_channels: Mapping[str, ConfigMistakesError] = field(default_factory=dict)
 
     def feed(self, code: str) -> Feed:
-        """Return the feed with this full code. Raises ConfigError with the nearest known code."""
+        """Return the feed with this full code. Raises ConfigError: its file's mistakes, or the nearest known code."""
+        if code not in self.feeds and (error := self.broken_suppliers.get(code.split(".", 1)[0])):
+            raise error
         return _find(self.feeds, code, "feed")
 
     def supplier_of(self, feed_code: str) -> Supplier:
@@ -45,7 +53,9 @@ class Config:
         return self.suppliers[feed_code.split(".", 1)[0]]
 
     def channel(self, code: str) -> Channel:
-        """Return the channel with this code. Raises ConfigError with the nearest known code."""
+        """Return the channel with this code. Raises ConfigError: its file's mistakes, or the nearest known code."""
+        if code not in self.channels and (error := self.broken_channels.get(code)):
+            raise error
         return _find(self.channels, code, "channel")
 
     def select(self, patterns: Iterable[str] = ()) -> tuple[str, ...]:
@@ -69,10 +79,11 @@ class Config:
         return users
 
 
-def read_config(folder: Path) -> Config:
+def read_config(folder: Path, *, isolate: bool = False) -> Config:
     """Return the configuration in `folder`/suppliers and `folder`/channels; names that begin with _ are left out.
 
-    Raises ConfigMistakesError with every mistake of every file, ConfigError when there is no such folder.
+    Raises ConfigMistakesError with every mistake of every file, ConfigError when there is no such folder. With `isolate`
+    a file with mistakes is left out instead, and asking for one of its feeds or channels raises its mistakes.
     """
     if not folder.is_dir():
         raise ConfigError(f"there is no configuration folder {folder}", "Run `stockfeed init`, or give another one with --config.")
@@ -82,15 +93,27 @@ def read_config(folder: Path) -> Config:
     check_codes_are_distinct(suppliers, ("supplier", "code"))
     check_codes_are_distinct(channels, ("channel", "code"))
     written = {code for document in suppliers for code in _feed_codes(document)}
-    for document in channels:
-        check_sources_exist(document, written)
-    _raise_mistakes([*suppliers, *channels])
-    loaded = [file for file in supplier_files if file is not None]
+    if not (isolate and any(document.mistakes for document in suppliers)):  # a feed may be in a file left out
+        for document in channels:
+            check_sources_exist(document, written)
+    if not isolate:
+        _raise_mistakes([*suppliers, *channels])
+    loaded = _without_mistakes(suppliers, supplier_files)
     return Config(
         suppliers={file.supplier.code: file.supplier for file in loaded},
         feeds={f"{file.supplier.code}.{feed.code}": feed for file in loaded for feed in file.feed},
-        channels={file.channel.code: file.channel for file in channel_files if file is not None},
+        channels={file.channel.code: file.channel for file in _without_mistakes(channels, channel_files)},
+        broken_suppliers=_broken(suppliers),
+        broken_channels=_broken(channels),
     )
+
+
+def _without_mistakes(documents: Iterable[Document], files: Iterable[Thing | None]) -> list[Thing]:
+    return [file for document, file in zip(documents, files, strict=True) if file is not None and not document.mistakes]
+
+
+def _broken(documents: Iterable[Document]) -> dict[str, ConfigMistakesError]:
+    return {document.path.stem: ConfigMistakesError(document.mistakes) for document in documents if document.mistakes}
 
 
 def read_feed(folder: Path, code: str) -> Feed:
@@ -113,9 +136,10 @@ def read_feed(folder: Path, code: str) -> Feed:
 def feed_config_version(feed: Feed) -> str:
     """Return the SHA-256 (hex) of the canonical JSON of the feed's keys that decide what its bytes mean.
 
-    Order, comments and spelling of the file do not matter; a changed schedule, guard or trust gives the same version.
+    Order, comments and spelling of the file do not matter; a changed schedule, guard or trust gives the same version. Keys
+    at their default are left out, so that a new key of a later release does not make old deliveries look different.
     """
-    meaning = feed.model_dump(mode="json", exclude=set(NOT_READING))
+    meaning = feed.model_dump(mode="json", exclude=set(NOT_READING), exclude_defaults=True)
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

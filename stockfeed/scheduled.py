@@ -14,7 +14,7 @@ from schemas.connections import Connection
 from schemas.errors import ConfigError, CredentialsError, PermanentError
 from stockfeed.bootstrap import App, open_app
 from stockfeed.secrets import connection_from_json
-from stockfeed.settings import load_settings
+from stockfeed.settings import load_config, load_settings
 
 _FIELDS = ("conn_type", "host", "login", "password", "port", "schema")
 
@@ -43,7 +43,9 @@ def perform(
         return from_scheduler(name, found)
 
     try:
-        with open_app(load_settings(cwd=root), resolver=resolve) as app:
+        settings = load_settings(cwd=root)
+        # each task serves one feed or channel: another one's wrong file is not its business (I10)
+        with open_app(settings, config=load_config(settings, isolate=True), resolver=resolve) as app:
             return VERBS[verb](app, *arguments)
     except (ConfigError, PermanentError) as error:
         raise refuse(str(error)) from error

@@ -21,6 +21,7 @@ Resolver = Callable[[str], Connection]
 PREFIX = "AIRFLOW_CONN_"
 _EXTRA_KEY = "__extra__"
 _JSON_FIELDS = ("conn_type", "description", "host", "login", "password", "port", "schema", "extra")
+_NO_HOST = "host or port is not valid; percent-encode special characters of login and password"
 _MOST_SCHEMES = 2  # conn-type://protocol://host
 
 _SECRET_WORDS = frozenset({
@@ -61,7 +62,10 @@ def connection_from_uri(name: str, uri: str) -> Connection:
     """
     if uri.count("://") > _MOST_SCHEMES:
         raise _unreadable(name, "it has more than two ://")
-    conn_type = urlsplit(uri).scheme
+    try:
+        conn_type = urlsplit(uri).scheme
+    except ValueError:  # "[" in the host: the standard library takes it for the beginning of an IPv6 address
+        raise _unreadable(name, _NO_HOST) from None
     host_has_protocol = uri.count("://") == _MOST_SCHEMES
     rest = uri.replace(f"{conn_type}://", "" if host_has_protocol else "//")
     if host_has_protocol and re.search("[@:]", rest.split("://", 1)[0]):
@@ -70,7 +74,7 @@ def connection_from_uri(name: str, uri: str) -> Connection:
         parts = urlsplit(rest)
         port = parts.port
     except ValueError:
-        raise _unreadable(name, "host or port is not valid; percent-encode special characters of login and password") from None
+        raise _unreadable(name, _NO_HOST) from None
     host = _host(parts)
     connection = Connection(
         name=name,

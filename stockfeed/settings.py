@@ -44,6 +44,7 @@ class Settings(BaseModel):
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
     rejections_kept: int = Field(50_000, ge=1)  # per delivery; the total is always counted
     lease_seconds: int = Field(900, ge=10)  # a run that stops renewing its lease is overtaken after this
+    busy_seconds: float = Field(30, ge=0, le=3600)  # how long a second writer waits for SQLite's one write lock
     fetch_seconds: int = Field(900, ge=1)  # one download, from first to last byte
     file_bytes: int = Field(200_000_000, ge=1)  # one delivery
     archive_days: int = Field(90, ge=1)  # archived bytes are kept for replay at least this long
@@ -94,12 +95,13 @@ def load_settings(environ: Mapping[str, str] = os.environ, cwd: Path | None = No
     return settings
 
 
-def load_config(settings: Settings) -> Config:
+def load_config(settings: Settings, *, isolate: bool = False) -> Config:
     """Return all suppliers, feeds and channels of `settings.config_dir`.
 
-    Raises ConfigMistakesError with every mistake of every file, each with file, line, key and what would be right.
+    Raises ConfigMistakesError with every mistake of every file, each with file, line, key and what would be right; with
+    `isolate` a file with mistakes only stops its own feeds or channel.
     """
-    return read_config(settings.config_dir)
+    return read_config(settings.config_dir, isolate=isolate)
 
 
 def load_feed(settings: Settings, code: str) -> Feed:

@@ -6,9 +6,12 @@ Importing this package loads no client library and no database: commands load wh
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from stockfeed.cli.boundary import run
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 __all__ = ["main"]
 
@@ -18,4 +21,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
     0 done · 1 a fault of ours · 2 held for a person · 3 configuration · 4 a person must look · 75 try again · 130 Ctrl-C.
     """
+    sys.unraisablehook = _note_unraisable
     sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _note_unraisable(fault: "UnraisableHookArgs", /) -> None:
+    """Log what failed while a client library tidied up after an error that is told anyway; shown with --debug only."""
+    import logging
+
+    error = f"{type(fault.exc_value).__name__}: {fault.exc_value}"
+    logging.getLogger(__name__).debug("tidying_up_failed in %s: %s", type(fault.object).__name__, error)

@@ -36,9 +36,18 @@ def run(arguments: Sequence[str]) -> int:
         _say("Interrupted.")
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the boundary of the command line: every error is told, none is lost
+        _drop_unsent_output()
         known = _known(error)
         return tell(known, debug=debug) if known else _tell_fault(error, debug=debug)
     return code if isinstance(code, int) else 0
+
+
+def _drop_unsent_output() -> None:
+    """Let go of what stdout cannot take, on a full disk for example: Python would try again at exit, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _known(error: Exception) -> StockfeedError | None:

@@ -69,7 +69,7 @@ def upgrade_database(session: Session) -> str:
     settings = session.settings
     if settings.database_url.startswith("sqlite:///"):
         make_folder(settings.state_dir)
-    engine = make_engine(settings.database_url)
+    engine = make_engine(settings.database_url, busy_seconds=settings.busy_seconds)
     try:
         return upgrade_tables(engine)
     finally:

@@ -93,7 +93,9 @@ def _write_workbook(rows: Rows, file: IO[Any], title: str, group_by: str | None)
         summary, rows = _grouped(rows, group_by)
         _write_sheet(workbook, "Summary", summary)
     _write_sheet(workbook, title, rows)
-    workbook.save(file)
+    whole = io.BytesIO()  # a ZIP archive that meets a full disk complains a second time when it is thrown away
+    workbook.save(whole)
+    file.write(whole.getbuffer())
 
 
 def _grouped(rows: Rows, key: str) -> tuple[Rows, Rows]:

@@ -53,7 +53,7 @@ def sync(session: Session, feeds: tuple[str, ...], *, as_json: bool) -> int:
     """
     with session.app() as app:
         rows, code = _for_each(session, app, "syncing", app.config.select(feeds), _sync_one)
-    _show(rows, _SYNC, as_json=as_json, nothing="Nothing new.")
+    _show(rows, _SYNC, as_json=as_json, nothing="" if code else "Nothing new.")
     return _worst([code, *(_STATE_CODES.get(row.get("state", ""), 0) for row in rows)])
 
 
@@ -76,7 +76,7 @@ def allocate(session: Session, channels: tuple[str, ...], *, as_json: bool) -> i
 
     with session.app() as app:
         rows, code = _for_each(session, app, "allocating", app.config.select_channels(channels), one)
-    _show(rows, _ALLOCATE, as_json=as_json, nothing="No channels are configured.")
+    _show(rows, _ALLOCATE, as_json=as_json, nothing="" if code else "No channels are configured.")
     return code
 
 
@@ -101,7 +101,7 @@ def publish(session: Session, channels: tuple[str, ...], *, as_json: bool) -> in
 
     with session.app() as app:
         rows, code = _for_each(session, app, "publishing", app.config.select_channels(channels), one)
-    _show(rows, _PUBLISH, as_json=as_json, nothing="No channels are configured.")
+    _show(rows, _PUBLISH, as_json=as_json, nothing="" if code else "No channels are configured.")
     if not as_json:
         _explain_holds(rows)
     return _worst(
@@ -132,7 +132,7 @@ def reconcile(session: Session, channels: tuple[str, ...], *, as_json: bool) -> 
 
     with session.app() as app:
         rows, code = _for_each(session, app, "reconciling", app.config.select_channels(channels), one)
-    _show(rows, _RECONCILE, as_json=as_json, nothing="No channels are configured.")
+    _show(rows, _RECONCILE, as_json=as_json, nothing="" if code else "No channels are configured.")
     return code
 
 
@@ -178,6 +178,7 @@ def _sync_one(app: "App", feed: str) -> Iterator[dict[str, Any]]:
 
 
 def _for_each(session: Session, app: "App", label: str, codes: tuple[str, ...], step: Step) -> tuple[list[dict[str, Any]], int]:
+    _require_database(app)
     rows: list[dict[str, Any]] = []
     failures: list[int] = []
     with progress(label, len(codes)) as advance:
@@ -193,13 +194,26 @@ def _for_each(session: Session, app: "App", label: str, codes: tuple[str, ...], 
     return rows, _worst(failures)
 
 
+def _require_database(app: "App") -> None:
+    """Raise the database's error before the first feed or channel, so that it is told once and not for each of them."""
+    from sqlalchemy import select
+
+    from schemas.tables import feed
+    from stockfeed.store.engine import read
+
+    with read(app.engine) as connection:
+        connection.execute(select(feed.c.id).limit(1))
+
+
 def _worst(codes: Iterable[int]) -> int:
     given = set(codes)
     return next((code for code in _WORST_FIRST if code in given), max(given, default=0))
 
 
 def _show(rows: list[dict[str, Any]], columns: Columns, *, as_json: bool, nothing: str) -> None:
-    show_rows(rows, columns, as_json=as_json, nothing=nothing)
+    """Show the results; where all failed (`nothing` is "") the errors on stderr have said it."""
+    if rows or nothing:
+        show_rows(rows, columns, as_json=as_json, nothing=nothing)
 
 
 def _explain_holds(rows: list[dict[str, Any]]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from schemas.channel_config import Channel
 from stockfeed.bootstrap import App
 from stockfeed.pipeline.channel_work import ChannelWork, channel_lease
-from stockfeed.store import availability, channels, publications
+from stockfeed.store import availability, channels, publications, withdrawn
 from stockfeed.store.availability import Change, Offered
 from stockfeed.store.engine import current_change_id, read, write
 from transforms.availability import NOT_FRESH, Ats, Offer, SkuStock, SourceFeed, compute
@@ -77,6 +77,8 @@ def allocate_leased(work: ChannelWork) -> AllocateResult:
             availability.write_page(connection, work.code, changes, now)
             computed += len(page)
         changed = availability.publish_changes(connection, work.code, now)
+        if whole is not None:
+            withdrawn.offer_again(connection, work.code, work.locations, cause=whole, at=now)
         availability.drop_temporary(connection)
         channels.change(connection, work.code, cursor=upto, config_version=version)
     return AllocateResult(work.code, computed, changed)

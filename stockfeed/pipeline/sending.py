@@ -184,6 +184,8 @@ def settle_open(run: Sending, ids: Sequence[int] | None = None) -> None:
         seen = [(row, observed.get(row.key)) for row in batch if not _is_awaited(run, row, observed.get(row.key))]
         with run.work.write() as connection:
             _settle(run, connection, seen, "READ-BACK", may_have_landed=True)
+    if ids is None:  # attempts of an earlier run: this run may try them anew
+        run.tally.tried.clear()
 
 
 def _open_rows(run: Sending, ids: Sequence[int] | None) -> list[Waiting]:

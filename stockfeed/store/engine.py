@@ -103,6 +103,10 @@ def translated(engine: Engine) -> Iterator[None]:
         raise
     except exc.OperationalError as error:
         raise _operational(name, error) from error
+    except exc.InternalError as error:  # psycopg: a write to a read-only server, a standby for example
+        if "read-only" not in str(error.orig):
+            raise
+        raise _operational(name, error) from error
     except exc.InterfaceError as error:
         raise TransientError(f"the connection to the database {name} was lost", "Try again.", str(error.orig)) from error
     except exc.ProgrammingError as error:
@@ -120,10 +124,16 @@ def _is_missing_table(error: exc.DBAPIError) -> bool:
 _MEANINGS: tuple[tuple[tuple[str, ...], type[StockfeedError], str, str], ...] = (
     (("locked", "busy"), TransientError, "is locked by another process", "Try again when the other run has ended."),
     (
-        ("is full", "No space left"),
+        ("is full", "No space left", "could not extend file"),
         TransientError,
         "has no space left on its disk",
         "Free some space, then run the same command again.",
+    ),
+    (
+        ("disk I/O error",),  # SQLite also says so when a full disk stops its shared-memory file
+        TransientError,
+        "could not be read or written: its disk is full or faulty",
+        "Free some space, or check the disk, then run the same command again.",
     ),
     (("readonly", "read-only"), PermanentError, "is read-only", "Give the process write access to it."),
     (("unable to open",), ConfigError, "cannot be opened", "Check STOCKFEED_DATABASE_URL and the folder's access rights."),
@@ -132,7 +142,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[StockfeedError], str, str], ...] = 
 )
 
 
-def _operational(name: str, error: exc.OperationalError) -> StockfeedError:
+def _operational(name: str, error: exc.DBAPIError) -> StockfeedError:
     words = str(error.orig)
     if _is_missing_table(error):
         return ConfigError(f"the database {name} has no tables yet", "Run `stockfeed db upgrade`.", words)

@@ -101,6 +101,8 @@ def test_a_connection_that_is_not_set_names_the_variable_and_an_example():
     ("text", "why"),
     [
         ("sftp://user:canary/7@host:22x", "host or port is not valid"),
+        ("sftp://user:canary[7@host", "host or port is not valid"),
+        ("http://https://user:canary]7@host", "host or port is not valid"),
         ("a://b://c://canary", "more than two"),
         ("http://user:canary@https://host", "login and password go after the second ://"),
         ("sftp://h?__extra__=canary", "its __extra__ is not valid JSON at character 0"),

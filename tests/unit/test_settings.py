@@ -354,3 +354,27 @@ def test_two_hundred_suppliers_load_in_time(tmp_path):
     started = time.process_time()
     assert len(load_config(settings).feeds) == 200
     assert time.process_time() - started < 1.5
+
+
+def test_one_suppliers_mistake_stops_no_other_supplier_where_asked(tmp_path: Path):
+    good = (
+        '[supplier]\ncode = "{0}"\nname = "x"\n[[feed]]\ncode = "stock"\nsource = {{ type = "folder", path = "in" }}\n'
+        'format = {{ type = "delimited" }}\ntimezone = "UTC"\nquantities = "net"\nstale_after = "24h"\n'
+        '[feed.columns]\nsupplier_sku = "sku"\non_hand = "qty"\n'
+    )
+    channel = '[channel]\ncode = "{0}"\nname = "x"\nkind = "feed_file"\npath = "out"\nlocations = ["x"]\nsources = ["bad.stock"]\n'
+    for folder in ("suppliers", "channels"):
+        (tmp_path / "config" / folder).mkdir(parents=True)
+    (tmp_path / "config/suppliers/good.toml").write_text(good.format("good"))
+    (tmp_path / "config/suppliers/bad.toml").write_text(good.format("bad").replace("quantities", "quantites"))
+    (tmp_path / "config/channels/shop.toml").write_text(channel.format("shop"))
+    settings = load_settings({}, tmp_path)
+    with pytest.raises(ConfigMistakesError):
+        load_config(settings)
+    config = load_config(settings, isolate=True)
+    assert config.feed("good.stock").code == "stock"
+    assert config.channel("shop").code == "shop"
+    with pytest.raises(ConfigMistakesError, match="1 mistake"):
+        config.feed("bad.stock")
+    with pytest.raises(ConfigError, match="no feed"):
+        config.feed("good.stok")

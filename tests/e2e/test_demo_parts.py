@@ -1,0 +1,146 @@
+"""The parts of the demo that need no Airflow: deliveries, secrets, processes that do not want to end, whose folder is emptied."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import ConfigError
+from stockfeed.demo import run, suppliers
+from stockfeed.demo.airflow_site import make_site, pools
+from stockfeed.demo.process_group import ProcessGroup, session_members
+from stockfeed.settings import load_config, load_settings
+
+
+def test_the_demos_configuration_is_right(tmp_path: Path) -> None:
+    suppliers.write_config(tmp_path / "config", tmp_path / "mailbox")
+    config = load_config(load_settings({"STOCKFEED_CONFIG": str(tmp_path / "config")}))
+    assert sorted(config.feeds) == ["alpenrad.stock", "harbour.sheet", "pacific.inventory"]
+    assert config.feed("harbour.sheet").source.options["path"] == (tmp_path / "mailbox").as_posix()
+
+
+def test_the_mailed_workbook_keeps_skus_as_text_and_numbers_as_numbers(tmp_path: Path) -> None:
+    from openpyxl import load_workbook
+
+    (tmp_path / "rows.csv").write_text('Item,Leith\n00815,7\n1E5,2.5\n=A1,see note\n"",0\n', encoding="utf-8")
+    suppliers.write_workbook(tmp_path / "rows.csv", tmp_path / "book.xlsx")
+    rows = [list(row) for row in load_workbook(tmp_path / "book.xlsx")["Stock"].iter_rows(min_row=3, values_only=True)]
+    assert rows[:3] == [["Item", "Leith"], ["00815", 7], ["1E5", 2.5]]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_second_round_sends_the_same_bytes_a_change_and_zeros(tmp_path: Path) -> None:
+    server, mailbox = tmp_path / "sftp", tmp_path / "mailbox"
+    suppliers.first_round(server, mailbox)
+    first = (server / "alpenrad" / "bestand.csv").read_bytes()
+    sent = (server / "alpenrad" / "bestand.csv").stat().st_mtime
+    suppliers.second_round(server, mailbox)
+    assert (server / "alpenrad" / "bestand.csv").read_bytes() == first
+    assert (server / "alpenrad" / "bestand.csv").stat().st_mtime > sent
+    zeros = (server / "pacific" / "inventory_2.csv").read_text("utf-8").splitlines()[1:]
+    assert len(zeros) == 60
+    assert all('",0,' in line for line in zeros)
+
+
+def test_the_shop_lists_every_sku_once_also_those_that_spreadsheets_destroy() -> None:
+    skus = suppliers.listed_skus()
+    assert {"1E5", "0815", suppliers.SOLD_SKU, "HH00200", "PCS-0001"} <= set(skus)
+    assert "" not in skus
+
+
+def test_a_sites_secrets_are_private_and_stay_the_same_at_the_next_start(tmp_path: Path) -> None:
+    first = make_site(tmp_path / "home", port=8080, settings={})
+    again = make_site(tmp_path / "home", port=8081, settings={})
+    for name in ("AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY"):
+        assert first.environment[name] == again.environment[name]
+        assert len(first.environment[name]) >= 32
+    assert again.environment["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:8081"
+    for file in (tmp_path / "home").iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_site_never_sees_the_database_of_the_person_who_starts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKFEED_DATABASE_URL", "postgresql://production/stock")
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://production/airflow")
+    site = make_site(tmp_path, port=8080, settings={"STOCKFEED_STATE": "here"})
+    assert "STOCKFEED_DATABASE_URL" not in site.environment
+    assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in site.environment
+    assert site.environment["STOCKFEED_STATE"] == "here"
+
+
+def test_every_pool_has_a_name_and_slots() -> None:
+    assert all(pool["name"] and pool["slots"] for pool in pools())
+
+
+STUBBORN = """
+    import os, signal, subprocess, sys, time
+    if sys.argv[1] == "child":
+        os.setpgid(0, 0)  # a process group of its own, as Airflow's tasks have
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        subprocess.Popen([sys.executable, __file__, "child"])
+    print("up", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_stopping_ends_children_that_left_the_process_group_and_ignore_sigterm(tmp_path: Path) -> None:
+    program = tmp_path / "stubborn.py"
+    program.write_text(textwrap.dedent(STUBBORN))
+    with ProcessGroup(
+        [sys.executable, str(program), "parent"], environment=os.environ, log=tmp_path / "log", folder=tmp_path
+    ) as group:
+        while (tmp_path / "log").read_text().count("up") < 2:
+            assert group.ended is None
+        members = group.alive()
+        assert len(members) == 2
+        assert group.stop(patience=0.5) == []
+    assert group.ended == -signal.SIGTERM
+    assert session_members(members[0]) == []
+
+
+def test_a_program_that_ended_by_itself_is_no_error(tmp_path: Path) -> None:
+    with ProcessGroup([sys.executable, "-c", ""], environment=os.environ, log=tmp_path / "log", folder=tmp_path) as group:
+        while group.ended is None:
+            continue
+    assert group.ended == 0
+
+
+def test_a_folder_that_the_demo_did_not_make_is_never_emptied(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="was not made by the demo"):
+        run.main(["--once", "--folder", str(tmp_path / "mine")])
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+@pytest.mark.slow
+def test_the_whole_demo_ends_as_told_and_leaves_no_process_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stockfeed.demo.run", "--once", "--folder", str(tmp_path / "demo")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for words in ("held", "unchanged", "QTY-NEGATIVE", "SKU-DUPLICATE", "All as told", "http://127.0.0.1:"):
+        assert words in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert processes_with(str(tmp_path / "demo")) == []
+    passwords = json.loads((tmp_path / "demo" / "airflow" / "passwords.json").read_text())
+    assert stat.S_IMODE((tmp_path / "demo").stat().st_mode) == 0o700
+    assert passwords["admin"] in done.stdout
+
+
+def processes_with(text: str) -> list[str]:
+    """The environments of living processes that name the demo's folder; a zombie's is empty."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if text in file.read_bytes().decode(errors="replace"):
+                found.append(file.parent.name)
+        except (PermissionError, FileNotFoundError, ProcessLookupError):
+            continue
+    return found
