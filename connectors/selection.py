@@ -91,6 +91,11 @@ def marker_of(name: str, options: SelectionOptions) -> str | None:
     return form.replace("{name}", name) if form and "{name}" in form else None
 
 
+def is_wanted(name: str, options: SelectionOptions) -> bool:
+    """Return whether a listed name matters at all: it matches, or it is a done-marker. For sources that ask file by file."""
+    return _matches(name, options) or _is_marker(name, options)
+
+
 def choose(listing: Iterable[ListedFile], options: SelectionOptions, seen: Seen) -> list[ListedFile]:
     """Return the new matching files in the order of fetching, oldest first; "newest" gives one file or none.
 

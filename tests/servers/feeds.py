@@ -54,5 +54,9 @@ def put(folder: Path, name: str | bytes, content: bytes = b"SKU,Qty\nA,1\n", at:
     os.utime(path, (at.timestamp(), at.timestamp()))
 
 
+def everything(folder: Path) -> dict[str, tuple[bytes, float]]:
+    return {p.name: (p.read_bytes(), p.stat().st_mtime) for p in folder.iterdir()}
+
+
 def fetch(source, of: Feed, spool: Path, seen: Seen | None = None) -> list[Fetched]:
     return list(source.fetch(of, Seen() if seen is None else seen, spool))

@@ -180,7 +180,7 @@ def changed(old: str, new: str, text: str = SUPPLIER) -> str:
         (
             'type = "folder"',
             'type = "foldr"',
-            "suppliers/acme.toml:10: feed.source.type: unknown source type 'foldr'; did you mean 'folder'? known: folder, sftp",
+            "suppliers/acme.toml:10: feed.source.type: unknown source type 'foldr'; did you mean 'folder'? known: folder, ftp, sftp, web_file",
         ),
         (
             'type = "delimited"',
@@ -221,7 +221,7 @@ def changed(old: str, new: str, text: str = SUPPLIER) -> str:
         (
             'on_hand = "Qty"',
             'on_hand = { column = "Qty", value = "1" }',
-            "suppliers/acme.toml:12: feed.columns.on_hand: give exactly one of `column`, `value`, `expression`",
+            "suppliers/acme.toml:12: feed.columns.on_hand: give exactly one of `column`, `value`, `expression`, `join`",
         ),
     ],
 )

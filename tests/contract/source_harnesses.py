@@ -1,0 +1,90 @@
+"""Every source under test with its fake server: where its files are outside, how it is configured, and how to break it."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from connectors.registry import load_source
+from schemas.connections import Connection
+from schemas.transfer import Seen
+from stockfeed.demo.sftp_server import Login, SftpServer
+from tests.servers import ftp_pyftpd, web_server
+from tests.servers.certificates import Authority, server_context
+from tests.servers.feeds import CANARY, Clock, connection, feed, fetch
+from tests.servers.sftp_faults import Faults
+
+
+@dataclass
+class Harness:
+    """One source under test."""
+
+    outside: Path
+    spool: Path
+    source: dict
+    connection: Connection | None = None
+    break_reading: Callable[[], None] | None = None
+    carries_line_breaks: bool = True  # in the names of files
+    clock: Clock = field(default_factory=Clock)
+
+    def load(self, **options):
+        of = feed({**self.source, **options})
+        return load_source(of, self.connection, now=self.clock, sleep=self.clock.sleep), of
+
+    def fetch(self, seen: Seen | None = None, **options):
+        source, of = self.load(**options)
+        return fetch(source, of, self.spool, seen)
+
+    def point_to(self, *, host: str | None = None, port: int | None = None) -> None:
+        """Let connection and source lead to another server."""
+        old = f"{self.connection.host}:{self.connection.port}"
+        self.connection = replace(self.connection, host=host or self.connection.host, port=port or self.connection.port)
+        if "url" in self.source:
+            new = f"{self.connection.host}:{self.connection.port}"
+            self.source = self.source | {"url": self.source["url"].replace(old, new)}
+
+
+def _folder(tmp_path: Path, _stack: ExitStack) -> Harness:
+    outside = tmp_path / "outside"
+    return Harness(outside, tmp_path / "spool", {"type": "folder", "path": str(outside)})
+
+
+def _sftp(tmp_path: Path, stack: ExitStack, backend: str = "paramiko") -> Harness:
+    outside, faults = tmp_path / "outside", Faults()
+    server = stack.enter_context(SftpServer(outside, Login("acme", CANARY), files=faults.files))
+
+    def break_reading() -> None:
+        faults.end_at = 5
+
+    source = {"type": "sftp", "path": "/", "backend": backend}
+    return Harness(outside, tmp_path / "spool", source, connection(server), break_reading)
+
+
+def _ftp(tmp_path: Path, stack: ExitStack, without: tuple[str, ...] = ()) -> Harness:
+    outside = tmp_path / "outside"
+    server = stack.enter_context(ftp_pyftpd.running(outside, Authority(tmp_path), without=without))
+
+    def break_reading() -> None:
+        server.end_at = 5
+
+    source = {"type": "ftp", "path": "/"}
+    return Harness(outside, tmp_path / "spool", source, server.connection(), break_reading, carries_line_breaks=False)
+
+
+def _web_file(tmp_path: Path, stack: ExitStack) -> Harness:
+    outside, authority, broken = tmp_path / "outside", Authority(tmp_path), []
+    answer = web_server.folder(outside, break_at=lambda: broken[0] if broken else None)
+    server = stack.enter_context(web_server.running(answer, server_context(authority.issue("127.0.0.1"))))
+    source = {"type": "web_file", "url": server.url(), "private_host": True}
+    return Harness(outside, tmp_path / "spool", source, server.connection(authority), lambda: broken.append(5))
+
+
+FOLDERS = {
+    "folder": _folder,
+    "ftp": _ftp,
+    "ftp/list": lambda tmp_path, stack: _ftp(tmp_path, stack, ("MLSD", "MLST")),
+    "sftp": _sftp,
+    "sftp/pysftp": lambda tmp_path, stack: _sftp(tmp_path, stack, "pysftp"),
+}
+HARNESSES = FOLDERS | {"web_file": _web_file}
+REMOTE = [name for name in HARNESSES if name != "folder"]

@@ -1,0 +1,90 @@
+"""The examples of docs/sources/ftp.md and docs/sources/web_file.md are run, so that the pages stay true."""
+
+import json
+import re
+import tomllib
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from connectors.registry import load_source, source_options_model
+from schemas.feed_config import Feed
+from stockfeed.cli.boundary import run
+from stockfeed.secrets import find_connection
+from tests.servers import ftp_pyftpd, web_server
+from tests.servers.certificates import Authority, server_context
+from tests.servers.feeds import Clock, fetch, put
+
+PAGES = Path(__file__).parents[2] / "docs" / "sources"
+CONTENT = b"Artikel;Bestand\r\nA-1;5\r\n"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (PAGES / f"{page}.md").read_text("utf-8"), re.DOTALL)
+
+
+def connections(page: str) -> list:
+    values = re.findall(r"AIRFLOW_CONN_NORDWIND='(.*?)'", blocks(page, "console")[0], re.DOTALL)
+    return [find_connection("nordwind", {"AIRFLOW_CONN_NORDWIND": value}) for value in values]
+
+
+@pytest.mark.parametrize("page", ["ftp", "web_file"])
+def test_the_example_is_a_right_supplier_file(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("suppliers", "channels"):
+        (tmp_path / "config" / name).mkdir(parents=True)
+    (tmp_path / "config" / "suppliers" / "nordwind.toml").write_text(blocks(page, "toml")[0], encoding="utf-8")
+    assert run(["feeds", "check"]) == 0
+    assert capsys.readouterr().out.startswith("No mistakes: 1 feed")
+
+
+@pytest.mark.parametrize("page", ["ftp", "web_file"])
+def test_every_option_the_page_names_exists_and_every_own_option_is_named(page):
+    text = (PAGES / f"{page}.md").read_text("utf-8")
+    own = set(source_options_model(page).model_fields) - set(source_options_model("sftp").model_fields)
+    assert [name for name in own if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_example_of_ftp_fetches_and_moves(tmp_path):
+    outside = tmp_path / "root" / "out"
+    outside.mkdir(parents=True)
+    put(outside, "bestand_1.csv", CONTENT)
+    put(outside, "other.csv", CONTENT)
+    of = Feed.model_validate(tomllib.loads(blocks("ftp", "toml")[0])["feed"][0])
+    with ftp_pyftpd.running(tmp_path / "root", Authority(tmp_path)) as server:
+        ours = server.connection()
+        for shown in connections("ftp"):
+            assert (shown.host, shown.port, shown.login) == ("ftp.nordwind.example", 21, "user")
+            clock = Clock()
+            source = load_source(
+                of,
+                replace(shown, host=ours.host, port=ours.port, login=ours.login, password=ours.password, extra=ours.extra),
+                now=clock,
+                sleep=clock.sleep,
+            )
+            got = fetch(source, of, tmp_path / "spool")
+            for each in got:
+                source.acknowledge(each.reference)
+    assert {p.name for p in outside.iterdir()} == {"other.csv", "done"}
+    assert (outside / "done" / "bestand_1.csv").read_bytes() == CONTENT
+
+
+def test_the_example_of_web_file_fetches(tmp_path):
+    (tmp_path / "export").mkdir()
+    put(tmp_path / "export", "bestand.csv", CONTENT)
+    [shown] = connections("web_file")
+    authority = Authority(tmp_path)
+    context = server_context(authority.issue("files.nordwind.example"))
+    feed_of_page = tomllib.loads(blocks("web_file", "toml")[0])["feed"][0]
+    with ExitStack() as stack:
+        server = stack.enter_context(web_server.running(web_server.folder(tmp_path), context))
+        ours = server.connection(authority)
+        source_of_page = feed_of_page["source"]
+        source_of_page["url"] = source_of_page["url"].replace(".example/", f".example:{server.port}/")
+        of = Feed.model_validate(json.loads(json.dumps(feed_of_page)) | {"source": source_of_page | {"private_host": True}})
+        source = load_source(of, replace(shown, port=server.port, login=ours.login, password=ours.password, extra=ours.extra))
+        source._lookup = lambda _host, port: [(2, 1, 6, "", ("127.0.0.1", port))]  # a name server for the supplier of the page
+        [got] = fetch(source, of, tmp_path / "spool")
+    assert (got.path.read_bytes(), got.name) == (CONTENT, "bestand.csv")
