@@ -3,6 +3,7 @@
 Never reads a file: `stockfeed.settings` does, and reports every mistake with file and line.
 """
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -15,6 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from schemas.durations import Duration, Percent
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=60)]
+#: "?" is what a lost narrow blank became in a bad export: only where the supplier has confirmed it.
+ThousandsMark = Literal[",", ".", "'", " ", "\u00a0", "\u202f", "\u2019", "_", "?"]
 SupplierKind = Literal["supplier", "own_warehouse", "3pl", "marketplace_fulfilment"]
 
 
@@ -44,20 +47,27 @@ class SourceSection(TypedSection):
 
 
 class Column(Section):
-    """How one field is read: from a column (or the first present alternative), a constant, or an expression.
+    """How one field is read: from a column (or the first present alternative), a constant, an expression or several columns.
 
     `column` names header columns, or 1-based positions in a headerless file ("#3"). `value` is a constant. `expression`
-    is a sum or difference of columns, e.g. "[On hand] - [Reserved]". `decimal` and `thousands` declare number marks,
-    `formats` the strptime formats of a date column, `true` and `false` the words of a flag column.
+    is a sum or difference of columns, e.g. "[On hand] - [Reserved]". `join` names columns whose texts together are the field
+    (plant and storage location), with `separator` between them. `decimal` and `thousands` declare number marks, `formats`
+    the strptime formats of a date column ("excel": spreadsheet day numbers), `true` and `false` the words of a flag column,
+    `kind` what sort of price a price column holds. A text in which the regular expression `only` is not found counts as blank
+    (barcodes in a column that also holds other numbers).
     """
 
     column: tuple[str, ...] = ()
     value: str | None = None
     expression: str | None = None
+    join: tuple[str, ...] = ()
+    separator: str = " "
     required: bool = True  # the column must be in the header
     decimal: Literal[".", ","] | None = None
-    thousands: Literal[",", ".", "'", " ", "\u00a0", "\u202f", "\u2019", "_"] | None = None
+    thousands: ThousandsMark | None = None
     formats: tuple[str, ...] = ()
+    kind: str | None = None
+    only: str | None = None
     true: tuple[str, ...] = ()
     false: tuple[str, ...] = ()
     words: dict[str, str] = Field(default_factory=dict)  # exact text → text used instead, before parsing
@@ -67,16 +77,29 @@ class Column(Section):
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
+    @field_validator("only")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            msg = f"not a regular expression: {error}"
+            raise ValueError(msg) from error
+        return value
+
     @model_validator(mode="after")
     def _exactly_one_origin(self) -> "Column":
-        if sum((bool(self.column), self.value is not None, self.expression is not None)) != 1:
-            msg = "give exactly one of `column`, `value`, `expression`"
+        if sum((bool(self.column), self.value is not None, self.expression is not None, bool(self.join))) != 1:
+            msg = "give exactly one of `column`, `value`, `expression`, `join`"
             raise ValueError(msg)
         return self
 
 
 class Columns(Section):
-    """Which header column gives which field. A plain text is short for { column = "…" }."""
+    """Which header column gives which field. A plain text is short for { column = "…" }.
+
+    `unit_cost` is what we pay. `price` is any other price (retail, gross): `feeds try` shows it, no record keeps it.
+    """
 
     supplier_sku: Column
     on_hand: Column | None = None
@@ -87,6 +110,7 @@ class Columns(Section):
     unit: Column | None = None
     next_available_on: Column | None = None
     unit_cost: Column | None = None
+    price: Column | None = None
     currency: Column | None = None
     gtin: Column | None = None
     mpn: Column | None = None
@@ -98,22 +122,38 @@ class Columns(Section):
     def _short_form(cls, value: object) -> object:
         return {"column": value} if isinstance(value, (str, list, tuple)) else value
 
+    @model_validator(mode="after")
+    def _prices_only(self) -> "Columns":
+        if self.unit_cost and self.price:
+            msg = "map `unit_cost` or `price`, not both: unit_cost is what we pay, price is any other"
+            raise ValueError(msg)
+        others = [name for name in type(self).model_fields if name not in {"unit_cost", "price"}]
+        if any(column.kind is not None for name in others if (column := getattr(self, name)) is not None):
+            msg = "`kind` says what sort of price it is: only unit_cost and price have one"
+            raise ValueError(msg)
+        return self
+
 
 class Wide(Section):
     """Per-warehouse columns turned into rows: `columns` maps location → header column, or `pattern` finds them.
 
-    `pattern` is a regular expression with a group named `location`, matched against whole header names.
+    `pattern` is a regular expression with a group named `location`, matched against whole header names. `enabled` is a flag
+    column for each location, named with "{location}": what its `false` words switch off gives no record, whatever its cell says.
     """
 
     quantity: Literal["on_hand", "available", "on_order"] = "on_hand"
     columns: dict[str, str] = Field(default_factory=dict)
     pattern: str | None = None
     blank: Literal["reject", "skip"] = "skip"  # a blank warehouse cell: no record, or QTY-BLANK
+    enabled: Column | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> "Wide":
         if bool(self.columns) == (self.pattern is not None):
             msg = "give exactly one of `columns`, `pattern`"
+            raise ValueError(msg)
+        if self.enabled and not (self.enabled.false and any("{location}" in name for name in self.enabled.column)):
+            msg = 'enabled needs a column with {location} in its name and its `false` words, such as "Enabled {location}" and ["N"]'
             raise ValueError(msg)
         return self
 
@@ -194,7 +234,7 @@ class Feed(Section):
     priority: int = Field(1, ge=1)
     max_quantity: Decimal = Field(Decimal(10_000_000), gt=0)
     decimal: Literal[".", ","] | None = None  # default for all number columns
-    thousands: Literal[",", ".", "'", " ", "\u00a0", "\u202f", "\u2019", "_"] | None = None
+    thousands: ThousandsMark | None = None
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
     owner: str = "stockfeed"
     tags: tuple[str, ...] = ()

@@ -53,6 +53,7 @@ feed = Table(
     Column("last_applied_id", BigInteger),  # delivery whose snapshot the levels are
     Column("as_of", UtcDateTime),  # of that snapshot, refreshed by "unchanged" deliveries
     Column("order_key", BigInteger),  # order position of the last applied delivery, microseconds or arrival number
+    Column("order_by", String(12)),  # what order_key counts: own | source_time | arrival
     Column("confirmed_at", UtcDateTime),  # when the levels were last confirmed by a delivery (our clock)
     Column("content_since", UtcDateTime),  # as_of of the first delivery with these bytes: "export frozen"
     Column("stale_at", UtcDateTime),  # as_of + stale_after
@@ -96,7 +97,9 @@ delivery = Table(
     Column("records", BigInteger),
     Column("changes", BigInteger),
     Column("reading", JSON),
-    Column("findings", JSON),
+    Column("arrival_findings", JSON),  # what the source found about the arrival; part of every judgement
+    Column("findings", JSON),  # those, and everything found when it was judged last
+    Column("locations", JSON),  # scope = "location": the locations it covers; null: the whole feed
     Column("profile", JSON),  # what the guard compares the next delivery with
     Column("attempts", Integer, nullable=False, default=0),
     Column("discarded_at", UtcDateTime),  # retention removed the bytes from the archive

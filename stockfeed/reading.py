@@ -1,6 +1,6 @@
-"""A delivery's file as batches of text cells: options checked, untrusted formats parsed in a limited child process.
+"""A delivery's file as batches of text cells: options checked, workbooks and archives parsed in a limited child process.
 
-Never parses a workbook in this process, and never lets a child process outlive its reader.
+Never parses a workbook or an archive in this process, and never lets a child process outlive its reader.
 """
 
 import json
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.errors import ConfigError, DeliveryError
+from schemas.errors import ConfigError, DeliveryError, TransientError
 from schemas.feed_config import TypedSection
+from transforms.formats.content import ARCHIVE_HEAD, archive_kind
 from transforms.formats.limits import Limits
 from transforms.formats.options import ReaderOptions
 from transforms.formats.registry import find, load_reader, options_model
@@ -32,6 +33,7 @@ _STDERR_SHOWN = 4_000
 _EXIT_SECONDS = 10
 _PIPE_READ = 1 << 20
 _OUT_OF_MEMORY = ("memoryerror", "memory allocation", "out of memory", "cannot allocate memory")  # Python, Rust, OpenBLAS, libc
+_DISK_FULL = ("no space left on device", "disk quota exceeded")
 _KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")  # what the interpreter itself may need to start
 
 
@@ -45,7 +47,7 @@ def read_batches(
     DeliveryError while the file is read, FILE-LIMIT or FILE-CRASH also for what happens to the child process.
     """
     options = checked_options(section, expected_columns=expected_columns, identifier_columns=identifier_columns)
-    if find(section.type).limited:
+    if find(section.type).limited or _is_packed(path, options):
         return _limited(path, section.type, options)
     return load_reader(section.type)(lambda: path.open("rb"), options)
 
@@ -63,6 +65,14 @@ def checked_options(
         raise ConfigError("; ".join(mistakes), f'Correct the [feed.format] table of type "{section.type}".') from error
     assert isinstance(options, ReaderOptions)
     return options
+
+
+def _is_packed(path: Path, options: ReaderOptions) -> bool:
+    """Return whether the file has to be unpacked, which only a child process does."""
+    if options.archive != "auto":
+        return options.archive != "none"
+    with path.open("rb") as stream:
+        return archive_kind(stream.read(ARCHIVE_HEAD)) is not None
 
 
 def _limited(path: Path, name: str, options: ReaderOptions) -> "Iterator[RawBatch]":
@@ -159,12 +169,18 @@ class _Child:
         del self._buffer[:size]
         return taken
 
-    def _died(self) -> DeliveryError:
-        """Return the error for a child that closed its output without an end: which limit or crash it was."""
+    def _died(self) -> DeliveryError | TransientError:
+        """Return the error for a child that closed its output without an end: which limit or crash it was, or a full disk."""
         code = self._process.wait(_EXIT_SECONDS)
         said = self._said()
         if code == -signal.SIGXCPU:
             return self._over("cpu_seconds", f"reading takes over {self._limits.cpu_seconds} seconds of CPU time")
+        if any(words in said.lower() for words in _DISK_FULL):
+            return TransientError(
+                f"the disk is full: {tempfile.gettempdir()} has no room to unpack this file into",
+                "Free some space, or set TMPDIR to a larger disk; it is tried again.",
+                said,
+            )
         if any(words in said.lower() for words in _OUT_OF_MEMORY):
             return self._over("memory_bytes", f"reading takes over {self._limits.memory_bytes} bytes of memory")
         if code < 0:

@@ -1,43 +1,55 @@
-"""The limited process in which one untrusted file is parsed: `python -I -m stockfeed.reading_child`.
+"""The limited process in which one untrusted file is unpacked and parsed: `python -I -m stockfeed.reading_child`.
 
 Reads one JSON request line from standard input, writes messages (transforms.formats.wire) to standard output. Ends when the
-parent's end of standard input closes. Never opens anything but the requested file, and never sees a setting or a secret.
+parent's end of standard input closes. Never opens anything but the requested file and what it unpacks into its own temporary
+folder, and never sees a setting or a secret.
 """
 
+import ctypes
 import json
 import os
 import resource
 import sys
+import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import polars as pl
 from pydantic import TypeAdapter
 
 from schemas.errors import ConfigError, DeliveryError
+from schemas.records import RawBatch, Reader
+from transforms.formats.archives import unpack
 from transforms.formats.limits import Limits
+from transforms.formats.options import ReaderOptions
 from transforms.formats.registry import load_reader, options_model
 from transforms.formats.wire import batch_message, end_message, error_message
 
 _OPEN_FILES = 64
-_WRITTEN_BYTES = 16_000_000  # error output; the reader itself writes no file
+_WRITTEN_BYTES = 16_000_000  # error output; besides, only what is unpacked is written
 _GRACE_SECONDS = 2
+_NEW_NETWORK = 0x4000_0000  # CLONE_NEWNET
+_NEW_USER = 0x1000_0000  # CLONE_NEWUSER
 
 
 def main() -> None:
     """Parse the requested file and write its batches, then an error or the end."""
+    leave_the_network()
     request: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     out = _take_standard_output()
     warnings.simplefilter("ignore")  # libraries warn about styles; what matters comes back as notes
-    options = options_model(request["format"]).model_validate(request["options"])
-    reader, path = load_reader(request["format"]), Path(request["path"])
-    limit_this_process(TypeAdapter(Limits).validate_python(request["limits"]))
+    options = cast("ReaderOptions", options_model(request["format"]).model_validate(request["options"]))
+    reader = load_reader(request["format"])
+    limits = TypeAdapter(Limits).validate_python(request["limits"])
+    limit_this_process(limits, written=limits.unpacked_bytes if options.archive != "none" else 0)
     try:
-        for batch in reader(lambda: path.open("rb"), options):
+        for batch in _batches(reader, Path(request["path"]), options):
             out.write(batch_message(batch))
             out.flush()
         out.write(end_message())
@@ -46,8 +58,62 @@ def main() -> None:
     out.flush()
 
 
-def limit_this_process(limits: Limits) -> None:
+def _batches(reader: Reader, path: Path, options: ReaderOptions) -> Iterator[RawBatch]:
+    """Yield the batches of the file, or of the file in the archive that it is."""
+    if options.archive == "none":
+        yield from reader(lambda: path.open("rb"), options)
+        return
+    with tempfile.NamedTemporaryFile() as target, path.open("rb") as stream:  # in the folder that the parent removes
+        unpacked = unpack(stream, target, tempfile.TemporaryFile, options)
+        target.flush()
+        if unpacked is None:
+            yield from reader(lambda: path.open("rb"), options)
+            return
+        # What was unpacked keeps its own limit instead of the file's.
+        inside = options.model_copy(update={"limits": replace(options.limits, file_bytes=options.limits.unpacked_bytes)})
+        found = {"archive": unpacked.archive} | ({"member": unpacked.member} if unpacked.member else {})
+        notes, table = unpacked.notes, Path(target.name)
+        for batch in reader(lambda: table.open("rb"), inside):
+            yield replace(batch, reading={**batch.reading, **found}, notes=(*notes, *batch.notes))
+            notes = ()
+
+
+def leave_the_network() -> bool:
+    """Return whether this process has no network any more. Not every system allows it, and nothing here needs a network.
+
+    Called before any thread is started: with threads, Linux refuses a new user namespace, which unprivileged users need.
+    """
+    if _unshare(_NEW_NETWORK):
+        return True
+    trial = os.fork()  # some systems allow the namespace and then no file in it: that must not happen to this process
+    if trial == 0:
+        os._exit(0 if _in_own_namespace() else 1)
+    _, status = os.waitpid(trial, 0)
+    return status == 0 and _in_own_namespace()
+
+
+def _in_own_namespace() -> bool:
+    """Return whether this process went into a user and network namespace of its own and can still make files there."""
+    user, group = os.geteuid(), os.getegid()
+    if not _unshare(_NEW_USER | _NEW_NETWORK):
+        return False
+    try:
+        for name, mapping in (("uid_map", f"{user} {user} 1"), ("setgroups", "deny"), ("gid_map", f"{group} {group} 1")):
+            Path(f"/proc/self/{name}").write_text(mapping, encoding="ascii")
+        tempfile.TemporaryFile().close()
+    except OSError:
+        return False
+    return True
+
+
+def _unshare(flags: int) -> bool:
+    return bool(ctypes.CDLL(None).unshare(flags) == 0)
+
+
+def limit_this_process(limits: Limits, *, written: int = 0) -> None:
     """Set the limits on memory, CPU time, open files and written bytes, above what this process already uses.
+
+    `written` is what may be unpacked into one file.
 
     Memory is limited by RLIMIT_DATA, which Linux counts for all private writable memory. RLIMIT_AS would not do: Polars
     reserves about 1 GB of address space that it never touches (measured: 950 MB reserved, 247 MB data, 113 MB resident).
@@ -58,7 +124,7 @@ def limit_this_process(limits: Limits) -> None:
     cpu = int(time.process_time()) + 1 + limits.cpu_seconds
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + _GRACE_SECONDS))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_WRITTEN_BYTES, _WRITTEN_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_WRITTEN_BYTES + written, _WRITTEN_BYTES + written))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the supplier's data
 
 

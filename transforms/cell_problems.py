@@ -44,4 +44,4 @@ def _sentence(column: int, code: str, plan: Plan) -> str | None:
 def _mapped_columns(plan: Plan) -> Mapping[int, str]:
     fields: list[PlannedField] = [*plan.fields.values(), *([plan.as_of] if plan.as_of else [])]
     labels = {column.position: column.name for field in fields for column in origin_columns(field.origin)}
-    return labels | {wide.column.position: wide.column.name for wide in plan.wide}
+    return labels | {column.position: column.name for wide in plan.wide for column in (wide.column, wide.enabled) if column}

@@ -1,4 +1,4 @@
-"""Where the text of a field comes from: a header column, a constant, or a sum of columns; and reading those cells.
+"""Where the text of a field comes from: a header column, a constant, several columns, or their sum; and reading those cells.
 
 Never interprets the text: that is the parsers' work.
 """
@@ -42,7 +42,16 @@ class FromExpression:
     name: str
 
 
-Origin = FromColumn | FromConstant | FromExpression
+@dataclass(frozen=True, slots=True)
+class FromJoin:
+    """The texts of several columns with a separator between them; blank where all of them are."""
+
+    columns: tuple[FromColumn, ...]
+    separator: str
+    name: str
+
+
+Origin = FromColumn | FromConstant | FromExpression | FromJoin
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +135,31 @@ def field_texts(frame: pl.DataFrame, field: PlannedField, trim: str = BLANKS) ->
         texts = column_texts(frame, field.origin).str.strip_chars(trim)
     elif isinstance(field.origin, FromConstant):
         texts = pl.Series([field.origin.text.strip(trim)], dtype=pl.String).new_from_index(0, frame.height)
+    elif isinstance(field.origin, FromJoin):
+        texts = _joined(frame, field.origin, trim)
     else:
         raise ConfigError(f"{field.name}: an expression can only give a quantity", "Use `column` or `value` for this field.")
-    return replace_words(texts, field)
+    return replace_words(_only(texts, field.column.only), field)
+
+
+def _only(texts: pl.Series, pattern: str | None) -> pl.Series:
+    """Return `texts`, blank where `pattern` is not found. Raises ConfigError for a pattern that cannot be searched for here."""
+    if pattern is None:
+        return texts
+    try:
+        return texts.set(~texts.str.contains(pattern), "")
+    except pl.exceptions.ComputeError as error:
+        raise ConfigError(
+            f"`only`: the pattern {pattern!r} is not supported",
+            "Look-around and back-references do not work here; write the pattern without them.",
+            str(error),
+        ) from error
+
+
+def _joined(frame: pl.DataFrame, origin: FromJoin, trim: str) -> pl.Series:
+    parts = [pl.lit(column_texts(frame, column).str.strip_chars(trim)) for column in origin.columns]
+    text = pl.concat_str(parts, separator=origin.separator).str.strip_chars(trim)
+    return pl.select(pl.when(pl.any_horizontal([part != "" for part in parts])).then(text).otherwise(pl.lit(""))).to_series()
 
 
 def replace_words(texts: pl.Series, field: PlannedField) -> pl.Series:
@@ -145,15 +176,18 @@ def fold(texts: pl.Series) -> pl.Series:
 def declared_columns(feed: Feed) -> tuple[str, ...]:
     """Return every header column that a feed's configuration names, each alternative too; for finding the header row."""
     declared = [getattr(feed.columns, name) for name in type(feed.columns).model_fields]
-    names = [column for field in (*declared, feed.as_of) if field is not None for column in field.column]
+    names = [column for field in (*declared, feed.as_of) if field is not None for column in (*field.column, *field.join)]
     for field in declared:
         if field is not None and field.expression:
             names += re.findall(r"\[([^\]]+)\]", field.expression)
-    names += feed.wide.columns.values() if feed.wide else ()
+    if feed.wide:
+        names += feed.wide.columns.values()
+        enabled = feed.wide.enabled.column if feed.wide.enabled else ()
+        names += [name.replace("{location}", location) for location in feed.wide.columns for name in enabled]
     return tuple(dict.fromkeys(name for name in names if not re.fullmatch(r"#\d+", name)))
 
 
 def identifier_columns(feed: Feed) -> tuple[str, ...]:
     """Return the header columns that hold identifiers (SKU, GTIN, MPN), whose cells must be shown digit for digit."""
     fields = (feed.columns.supplier_sku, feed.columns.gtin, feed.columns.mpn)
-    return tuple(dict.fromkeys(name for field in fields if field is not None for name in field.column))
+    return tuple(dict.fromkeys(name for field in fields if field is not None for name in (*field.column, *field.join)))

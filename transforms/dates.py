@@ -36,6 +36,9 @@ _DIRECTIVES = {
     "A": _LONG_DAYS,
     "%": "%",
 }
+#: Not strptime formats: a spreadsheet's day numbers, counted from 1899-12-30 or (workbooks of old Macs) 1904-01-01.
+_SERIALS = {"excel": "1899-12-30", "excel1904": "1904-01-01"}
+_SERIAL = r"^([0-9]{1,6})(?:\.([0-9]+))?$"
 _COMPOSED = {"T": "%H:%M:%S", "F": "%Y-%m-%d", "D": "%m/%d/%y", "R": "%H:%M"}
 _GROUPS = ("year", "short_year", "month", "name", "day", "hour", "hour12", "half", "minute", "second", "fraction", "offset")
 # ISO 8601: the extended form with or without a time, and the basic form with its T (without it, it could be any number)
@@ -64,7 +67,9 @@ class Times:
 
 @lru_cache(maxsize=256)
 def format_pattern(declared: str) -> str:
-    """Return the regular expression of a strptime format. Raises ConfigError for a directive that is not understood."""
+    """Return the regular expression of a strptime format, or of "excel". Raises ConfigError for what is not understood."""
+    if declared in _SERIALS:
+        return _SERIAL
     for short, long in _COMPOSED.items():
         declared = declared.replace(f"%{short}", long)
     pieces: list[str] = []
@@ -93,8 +98,10 @@ def format_pattern(declared: str) -> str:
 def parse_times(texts: pl.Series, formats: Sequence[str]) -> Times:
     """Return the local times of trimmed `texts`; blank has neither a time nor a fault. No formats: ISO 8601 only."""
     distinct = texts.unique().rename("text")
-    patterns = [format_pattern(f) for f in formats] or list(_ISO)
-    readings = [_read(distinct, pattern) for pattern in patterns]
+    if formats:
+        readings = [_read_serials(distinct, _SERIALS[f]) if f in _SERIALS else _read(distinct, format_pattern(f)) for f in formats]
+    else:
+        readings = [_read(distinct, pattern) for pattern in _ISO]
     local = pl.coalesce([pl.lit(r["local"]) for r in readings])
     offset = pl.coalesce([pl.when(pl.lit(r["local"]).is_not_null()).then(pl.lit(r["offset"])) for r in readings])
     read = pl.DataFrame({"text": distinct}).with_columns(
@@ -150,6 +157,17 @@ def _read(texts: pl.Series, pattern: str) -> pl.DataFrame:
         offset=pl.when(pl.col("offset") == "Z").then(0).otherwise(written),
         shaped=pl.col("day").is_not_null(),
     )
+
+
+def _read_serials(texts: pl.Series, epoch: str) -> pl.DataFrame:
+    """Return `local`, `offset` and `shaped` of day numbers: days since `epoch`, the fraction is the time of day to the second.
+
+    From 1900-03-01 on (number 61) this is Excel's calendar; what is before is out of range anyway.
+    """
+    shaped = texts.str.contains(_SERIAL)
+    days = pl.select(pl.when(pl.lit(shaped)).then(pl.lit(texts))).to_series().cast(pl.Float64)
+    moment = pl.lit(epoch).str.to_datetime("%Y-%m-%d", time_unit="us") + pl.duration(seconds=(pl.lit(days) * 86_400).round())
+    return pl.select(local=moment, offset=pl.lit(None, dtype=pl.Int64), shaped=pl.lit(shaped))
 
 
 def parse_dates(texts: pl.Series, formats: Sequence[str]) -> Parsed:

@@ -20,21 +20,23 @@ _VALUES = [name for name in RECORD_SCHEMA if name not in {"row", "line", *KEY_CO
 class Resolution:
     """The outcome for rows that share keys.
 
-    `drop` are the numbers (n) that leave the staged rows, `equal` how many of them only repeated another row, `quantities`
-    (n, on_hand, available, on_order) new values of kept rows, `rejected_keys` keys of which no row is left.
+    `drop` are the numbers (n) that leave the staged rows, `refused` those of them that are rejected, `quantities` (n, on_hand,
+    available, on_order) new values of kept rows, `rejected_keys` keys of which no row is left. `rejections` are as many of
+    the `total` as were asked for.
     """
 
-    drop: list[int]
-    equal: int
+    drop: pl.Series
+    refused: pl.Series
     quantities: pl.DataFrame
     rejected_keys: pl.DataFrame
     rejections: list[Rejection]
+    total: int
 
 
-def doubled_numbers(hashes: pl.Series) -> list[int]:
+def doubled_numbers(hashes: pl.Series) -> pl.Series:
     """Return the 1-based positions whose key hash occurs more than once (8 bytes a row, whatever the keys' length)."""
     doubled = hashes.is_duplicated()
-    return (doubled.arg_true() + 1).to_list()
+    return doubled.arg_true() + 1
 
 
 def key_hashes(records: pl.DataFrame) -> pl.Series:
@@ -42,11 +44,11 @@ def key_hashes(records: pl.DataFrame) -> pl.Series:
     return records.select(pl.struct(KEY_COLUMNS).hash(seed=0).alias("key")).to_series()
 
 
-def resolve(rows: pl.DataFrame, policy: Policy) -> Resolution:
+def resolve(rows: pl.DataFrame, policy: Policy, *, limit: int | None = None) -> Resolution:
     """Return what becomes of `rows` (n + RECORD_SCHEMA): those whose keys really are equal, by `policy`.
 
     Equal values are always one row and a note. Different values: "reject" refuses all of them, "first" and "last" refuse
-    the others, "sum" and "max" fold the quantities into the first row.
+    the others, "sum" and "max" fold the quantities into the first row. At most `limit` rejections are made.
     """
     keys = list(KEY_COLUMNS)
     rows = rows.sort("n").filter(pl.struct(keys).is_duplicated())
@@ -55,24 +57,33 @@ def resolve(rows: pl.DataFrame, policy: Policy) -> Resolution:
     )
     conflicting, repeated = rows.filter(different), rows.filter(~different)
     equal = repeated.filter(~pl.struct(keys).is_first_distinct())
-    rejections = [_repeated(row) for row in equal.iter_rows(named=True)]
-    empty = pl.DataFrame(schema={"n": pl.Int64, **dict.fromkeys(QUANTITY_COLUMNS, pl.Int64)})
-    drop, quantities, rejected_keys = equal["n"].to_list(), empty, rows.select(keys).clear()
     if policy in ("sum", "max"):
-        fold = [getattr(pl.col(name).drop_nulls(), policy)().alias(name) for name in QUANTITY_COLUMNS]
-        known = [
-            pl.when(pl.col(name).is_not_null().any()).then(f).otherwise(None).alias(name)
-            for name, f in zip(QUANTITY_COLUMNS, fold, strict=True)
-        ]
-        quantities = conflicting.group_by(keys, maintain_order=True).agg(pl.col("n").first(), *known).select(empty.columns)
-        drop += conflicting.filter(~pl.struct(keys).is_first_distinct())["n"].to_list()
+        losers, folded = conflicting.clear(), conflicting.filter(~pl.struct(keys).is_first_distinct())
     else:
-        losers = _losers(conflicting, policy)
-        drop += losers["n"].to_list()
-        rejections += [_conflict(row, policy) for row in losers.iter_rows(named=True)]
-        if policy == "reject":
-            rejected_keys = conflicting.select(keys).unique()
-    return Resolution(sorted(drop), equal.height, quantities, rejected_keys, rejections)
+        losers, folded = _losers(conflicting, policy), conflicting.clear()
+    limit = rows.height if limit is None else limit
+    told = [_conflict(row, policy) for row in losers.head(limit).iter_rows(named=True)]
+    room = limit - len(told)
+    return Resolution(
+        drop=pl.concat([equal["n"], losers["n"], folded["n"]]).sort(),
+        refused=losers["n"],
+        quantities=_folded(conflicting, policy),
+        rejected_keys=(conflicting if policy == "reject" else conflicting.clear()).select(keys).unique(),
+        rejections=told + [_repeated(row) for row in equal.head(room).iter_rows(named=True)],
+        total=losers.height + equal.height,
+    )
+
+
+def _folded(conflicting: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    """Return n of the first row of each key and its quantities, added up or the greatest; unknown only if all are."""
+    columns = {"n": pl.Int64, **dict.fromkeys(QUANTITY_COLUMNS, pl.Int64)}
+    if policy not in ("sum", "max"):
+        return pl.DataFrame(schema=columns)
+    known = [
+        pl.when(pl.col(name).is_not_null().any()).then(getattr(pl.col(name).drop_nulls(), policy)()).alias(name)
+        for name in QUANTITY_COLUMNS
+    ]
+    return conflicting.group_by(KEY_COLUMNS, maintain_order=True).agg(pl.col("n").first(), *known).select(list(columns))
 
 
 def _losers(conflicting: pl.DataFrame, policy: Policy) -> pl.DataFrame:

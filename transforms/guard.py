@@ -5,7 +5,7 @@ no rows, all rejected and all zero count always. Warns at half of a limit.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -64,24 +64,24 @@ def profile(quantities: pl.Series, *, rows: int, rejected: int, totals: dict[str
 
 
 def judge(new: Profile, old: Profile | None, against: Against, *, limits: Guard, delta: bool) -> tuple[Finding, ...]:
-    """Return every finding about a delivery, holds first. `old` is None for a feed's first delivery."""
+    """Return every finding about a delivery, holds first. `old` is None where there is none to compare with."""
     if not limits.enabled:
         return ()
-    found = list(_always(new, delta=delta))
-    found += _rejected(new, limits)
+    found = list(_always(new, first=old is None, delta=delta))
+    found += _rejected(new, limits, first=old is None)
+    found += _against_known(against, limits, delta=delta)
     if old is not None:
-        found += _against_known(against, limits, delta=delta)
         if not delta:
             found += _against_old(new, old, limits)
         found += _distribution(new, old, limits)
     return tuple(sorted(found, key=lambda f: f.severity != "hold"))
 
 
-def _always(new: Profile, *, delta: bool) -> Iterator[Finding]:
+def _always(new: Profile, *, first: bool, delta: bool) -> Iterator[Finding]:
     if new.records == 0 and new.rejected:
         yield Finding(
             "ALL-REJECTED",
-            "hold",
+            "reject" if first else "hold",  # of a first delivery nothing is left that a release could apply
             f"all {new.rejected} rows were rejected",
             "Look at the rejections: the mapping or the export changed.",
         )
@@ -99,8 +99,9 @@ def _always(new: Profile, *, delta: bool) -> Iterator[Finding]:
         )
 
 
-def _rejected(new: Profile, limits: Guard) -> Iterator[Finding]:
-    yield from _compare(
+def _rejected(new: Profile, limits: Guard, *, first: bool) -> Iterator[Finding]:
+    """Yield a hold (or warning) for many rejected rows; of a first delivery a warning: it takes no level away."""
+    found = _compare(
         "ROWS-REJECTED",
         100 * new.rejected / max(new.rows, 1),
         limits.rejected_percent,
@@ -109,6 +110,7 @@ def _rejected(new: Profile, limits: Guard) -> Iterator[Finding]:
         message=f"{new.rejected} of {new.rows} rows were rejected",
         remedy="Look at the rejections; correct the mapping, or ask the supplier to correct the rows.",
     )
+    yield from (replace(finding, severity="warn") if first else finding for finding in found)
 
 
 def _against_known(against: Against, limits: Guard, *, delta: bool) -> Iterator[Finding]:

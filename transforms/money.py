@@ -16,7 +16,7 @@ _PLACES = 4
 _BLANK = r"[ \x{a0}\x{202f}]*"
 _MARK = r"(?:[$€£¥]|[A-Za-z]{3})"
 # a currency before or after, one minus before or behind a leading currency; the amount itself is checked by NumberForm
-_AMOUNT = rf"^-?{_BLANK}(?:{_MARK}{_BLANK})?-?{_BLANK}([0-9.,][0-9.,'’_ \x{{a0}}\x{{202f}}]*?){_BLANK}{_MARK}?$"
+_AMOUNT = rf"^-?{_BLANK}(?:{_MARK}{_BLANK})?-?{_BLANK}([0-9.,][0-9.,?'’_ \x{{a0}}\x{{202f}}]*?){_BLANK}{_MARK}?$"
 _LEADING = rf"^-?{_BLANK}({_MARK}){_BLANK}-?{_BLANK}[0-9.,]"
 _TRAILING = rf"[0-9.,]{_BLANK}({_MARK})$"
 

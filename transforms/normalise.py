@@ -107,7 +107,7 @@ def _read_key(reading: _Reading, plan: Plan) -> None:
 def _read_quantities(reading: _Reading, plan: Plan) -> None:
     if plan.feed.wide:
         rules = plan.quantities[plan.feed.wide.quantity]
-        reading.wide = read_wide(reading.frame, plan.wide, rules, blank_rejects=plan.feed.wide.blank == "reject")
+        reading.wide = read_wide(reading.frame, plan.wide, plan.feed.wide, rules)
         reading.problems += [p for p in reading.wide.problems if p.height]
         return
     mapped = [plan.fields[name] for name in QUANTITY_COLUMNS if name in plan.fields]

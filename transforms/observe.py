@@ -4,12 +4,13 @@ Never rejects, never applies [feed.words], never rounds: what is not a number st
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
+from schemas.feed_config import Wide
 from schemas.records import QUANTITY_COLUMNS, RawBatch
 from transforms.columns import BLANKS, FromExpression, PlannedField, column_texts, field_texts
 from transforms.dates import parse_times
@@ -17,35 +18,44 @@ from transforms.identifiers import SKU_BLANKS, parse_gtins
 from transforms.money import amount_texts, cell_currencies, parse_currencies
 from transforms.numbers import NumberForm, plain_decimals
 from transforms.plan import Plan
+from transforms.wide import switched_off
+
+_NO_GTIN = "check digit or length wrong"
 
 
 def observe(batch: RawBatch, plan: Plan) -> Iterator[dict[str, Any]]:
     """Yield one observation for each row and mapped quantity (or warehouse column), in the order of the file.
 
     Quantities and prices are exact decimal texts as written, without marks; `quantity` is null where the cell is no
-    number under the declared marks, and `quantity_text` then holds what it is instead (null: blank).
+    number under the declared marks, and `quantity_text` then holds what it is instead (null: blank). A barcode that is no
+    GTIN is null, with what stands there in `gtin_raw`. Warehouse columns give no observation where they are switched off,
+    nor (unless the feed wants none to be) where they are blank.
     """
     shared = _shared(batch.frame, plan)
     quantities = list(_quantities(batch.frame, plan))
+    price_kind = _price_kind(plan)
     for at, seen in enumerate(shared.iter_rows(named=True)):
-        for kind, location, texts, numbers in quantities:
-            quantity, text = numbers[at], texts[at]
-            warehouse = seen["warehouse"] if location is None else location
+        row, line = seen.pop("row"), seen.pop("line")
+        place = seen.pop("warehouse")
+        for one in quantities:
+            if one.given is not None and not one.given[at]:
+                continue
+            quantity, text = one.numbers[at], one.texts[at]
             yield {
-                "supplier_sku": seen["supplier_sku"],
-                "gtin": seen["gtin"],
+                **seen,
                 "quantity": quantity,
                 "quantity_text": None if quantity is not None or text == "" else text,
-                "quantity_kind": kind,
-                "warehouse": warehouse,
-                "unit": seen["unit"],
-                "price": seen["price"],
-                "price_kind": None if seen["price"] is None else "unit_cost",
-                "currency": seen["currency"],
-                "available_date": seen["available_date"],
-                "row": seen["row"],
-                "line": seen["line"],
+                "quantity_kind": one.kind,
+                "warehouse": place if one.location is None else one.location,
+                "price_kind": None if seen["price"] is None else price_kind,
+                "row": row,
+                "line": line,
             }
+
+
+def _price_kind(plan: Plan) -> str | None:
+    """Return what the feed calls its price: the declared kind, else the name of the field."""
+    return plan.price and (plan.fields[plan.price].column.kind or plan.price)
 
 
 def _shared(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
@@ -55,18 +65,27 @@ def _shared(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     def texts(name: str, trim: str = BLANKS) -> pl.Series:
         return field_texts(frame, _as_seen(plan.fields[name]), trim) if name in plan.fields else nothing
 
+    def given(name: str, trim: str = BLANKS) -> pl.Expr:
+        return pl.lit(texts(name, trim)).replace("", None)
+
     date = plan.fields.get("next_available_on")
     dates = parse_times(texts("next_available_on"), date.column.formats if date else ()).local.dt.date()
-    costs = texts("unit_cost")
-    currency = pl.coalesce([pl.lit(parse_currencies(texts("currency"), None).values), pl.lit(cell_currencies(costs))])
+    prices = texts(plan.price or "")
+    currency = pl.coalesce([pl.lit(parse_currencies(texts("currency"), None).values), pl.lit(cell_currencies(prices))])
+    gtins = pl.lit(parse_gtins(texts("gtin")).values)
+    no_gtin = gtins.is_null() & given("gtin").is_not_null()
     return frame.select(
         "row",
         "line",
-        supplier_sku=pl.lit(texts("supplier_sku", SKU_BLANKS)).replace("", None),
-        gtin=pl.lit(parse_gtins(texts("gtin")).values),
-        warehouse=pl.lit(texts("location")).replace("", None),
-        unit=pl.lit(texts("unit")).replace("", None),
-        price=pl.lit(amount_texts(costs, plan.cost_form)),
+        supplier_sku=given("supplier_sku", SKU_BLANKS),
+        gtin=gtins,
+        gtin_raw=pl.when(no_gtin).then(given("gtin")),
+        gtin_note=pl.when(no_gtin).then(pl.lit(_NO_GTIN)),
+        mpn=given("mpn"),
+        warehouse=given("location"),
+        condition=given("condition"),
+        unit=given("unit"),
+        price=pl.lit(amount_texts(prices, plan.cost_form)),
         currency=currency,
         available_date=pl.lit(dates).dt.to_string("%Y-%m-%d"),
     )
@@ -77,13 +96,23 @@ def _as_seen(field: PlannedField) -> PlannedField:
     return replace(field, column=field.column.model_copy(update={"words": {}}))
 
 
-def _quantities(frame: pl.DataFrame, plan: Plan) -> Iterator[tuple[str, str | None, list[str], list[str | None]]]:
-    """Yield kind, location (None: the row's own), texts and numbers of each mapped quantity, as long as the batch."""
+@dataclass(frozen=True, slots=True)
+class _Quantity:
+    """One mapped quantity or warehouse column of a batch, each list as long as it; `location` None: the row's own.
+
+    `given` (None: everywhere) says which rows have this quantity at all.
+    """
+
+    kind: str
+    location: str | None
+    texts: list[str]
+    numbers: list[str | None]
+    given: list[bool] | None = None
+
+
+def _quantities(frame: pl.DataFrame, plan: Plan) -> Iterator[_Quantity]:
     if plan.feed.wide:
-        kind = plan.feed.wide.quantity
-        for wide in plan.wide:
-            texts = column_texts(frame, wide.column).str.strip_chars(BLANKS)
-            yield kind, wide.location, texts.to_list(), signed_decimals(texts, plan.quantities[kind].form).to_list()
+        yield from _wide_quantities(frame, plan, plan.feed.wide)
         return
     for name in QUANTITY_COLUMNS:
         if name not in plan.fields:
@@ -91,10 +120,21 @@ def _quantities(frame: pl.DataFrame, plan: Plan) -> Iterator[tuple[str, str | No
         origin, form = plan.fields[name].origin, plan.quantities[name].form
         if isinstance(origin, FromExpression):
             parts = [(sign, column_texts(frame, column).str.strip_chars(BLANKS)) for sign, column in origin.terms]
-            yield name, None, _joined(parts), _summed([(sign, signed_decimals(part, form)) for sign, part in parts])
+            numbers = _summed([(sign, signed_decimals(part, form)) for sign, part in parts])
+            yield _Quantity(name, None, _joined(parts), numbers)
         else:
             texts = field_texts(frame, _as_seen(plan.fields[name]))
-            yield name, None, texts.to_list(), signed_decimals(texts, form).to_list()
+            yield _Quantity(name, None, texts.to_list(), signed_decimals(texts, form).to_list())
+
+
+def _wide_quantities(frame: pl.DataFrame, plan: Plan, wide: Wide) -> Iterator[_Quantity]:
+    for column in plan.wide:
+        texts = column_texts(frame, column.column).str.strip_chars(BLANKS)
+        off = switched_off(frame, column, wide)
+        given = pl.repeat(value=True, n=frame.height, eager=True) if wide.blank == "reject" else texts != ""
+        given = given if off is None else given & ~off
+        numbers = signed_decimals(texts, plan.quantities[wide.quantity].form)
+        yield _Quantity(wide.quantity, column.location, texts.to_list(), numbers.to_list(), given.to_list())
 
 
 def signed_decimals(texts: pl.Series, form: NumberForm) -> pl.Series:

@@ -15,6 +15,7 @@ from transforms.columns import (
     FromColumn,
     FromConstant,
     FromExpression,
+    FromJoin,
     Origin,
     PlannedField,
     expression_terms,
@@ -36,7 +37,8 @@ from transforms.words import compile_words
 class Plan:
     """What `normalise` and `observe` need to know of a feed and of one header.
 
-    `fields` holds the mapped fields by name, `wide` the per-warehouse columns, `quantities` the rules by quantity.
+    `fields` holds the mapped fields by name, `wide` the per-warehouse columns, `quantities` the rules by quantity. `price` is
+    the name of the field that holds what the supplier calls a price: "unit_cost", "price", or None.
     """
 
     feed: Feed
@@ -46,6 +48,11 @@ class Plan:
     as_of: PlannedField | None
     quantities: Mapping[str, QuantityRules]
     cost_form: NumberForm
+
+    @property
+    def price(self) -> str | None:
+        """Return which mapped field holds an amount of money."""
+        return next((name for name in ("unit_cost", "price") if name in self.fields), None)
 
 
 def make_plan(feed: Feed, header: tuple[str, ...], *, header_row: int = 1) -> Plan:
@@ -68,7 +75,7 @@ def make_plan(feed: Feed, header: tuple[str, ...], *, header_row: int = 1) -> Pl
         missing += [(n, c.column) for n in ("on_hand", "available") if (c := getattr(feed.columns, n)) is not None]
     if missing:
         raise missing_columns(missing, header, header_row)
-    plan = Plan(feed, header, fields, wide, as_of, _quantity_rules(feed), _form(feed, feed.columns.unit_cost))
+    plan = Plan(feed, header, fields, wide, as_of, _quantity_rules(feed), _form(feed, feed.columns.unit_cost or feed.columns.price))
     _check_words(plan)
     _check_constants(plan)
     return plan
@@ -80,7 +87,7 @@ def origin_columns(origin: Origin) -> tuple[FromColumn, ...]:
         return (origin,)
     if isinstance(origin, FromExpression):
         return tuple(column for _, column in origin.terms)
-    return ()
+    return origin.columns if isinstance(origin, FromJoin) else ()
 
 
 def _resolve(name: str, column: Column, header: Sequence[str], missing: list[tuple[str, Sequence[str]]]) -> PlannedField | None:
@@ -95,11 +102,26 @@ def _resolve(name: str, column: Column, header: Sequence[str], missing: list[tup
         missing += absent if column.required else []
         found = tuple((sign, column) for sign, _, column in terms if column)
         return None if absent else PlannedField(name, column, FromExpression(found, column.expression.strip()))
+    if column.join:
+        return _resolve_join(name, column, header, missing)
     origin = first_present(column.column, header)
     if origin is None:
         missing += [(name, column.column)] if column.required else []
         return None
     return PlannedField(name, column, origin)
+
+
+def _resolve_join(
+    name: str, column: Column, header: Sequence[str], missing: list[tuple[str, Sequence[str]]]
+) -> PlannedField | None:
+    if name in QUANTITY_COLUMNS:
+        raise ConfigError(f"columns.{name}: joined texts are no quantity", "Use `column`, or `expression` to add columns.")
+    found = [(named, find_column(named, header)) for named in column.join]
+    absent = [(name, (named,)) for named, position in found if position is None]
+    missing += absent if column.required else []
+    columns = tuple(position for _, position in found if position)
+    shown = column.separator.join(position.name for position in columns)
+    return None if absent else PlannedField(name, column, FromJoin(columns, column.separator, shown))
 
 
 def _check_wide(feed: Feed) -> None:
@@ -131,6 +153,8 @@ def _check_words(plan: Plan) -> None:
     for name in ("status", "discontinued"):
         if name in plan.fields:
             check_flag(name, plan.fields[name].column)
+    if plan.feed.wide and plan.feed.wide.enabled:
+        check_flag("enabled", plan.feed.wide.enabled)
     for field in (plan.fields.get("next_available_on"), plan.as_of):
         for declared in field.column.formats if field else ():
             format_pattern(declared)

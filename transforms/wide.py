@@ -11,17 +11,19 @@ import polars as pl
 
 from schemas.errors import ConfigError, DeliveryError
 from schemas.feed_config import Wide
-from transforms.columns import BLANKS, FromColumn, column_texts, find_column
+from transforms.columns import BLANKS, FromColumn, column_texts, find_column, first_present
+from transforms.flags import parse_flags
 from transforms.problems import in_column, problems_where
 from transforms.quantity import QuantityRules, parse_quantities
 
 
 @dataclass(frozen=True, slots=True)
 class WideColumn:
-    """One warehouse: its location and its column."""
+    """One warehouse: its location, its column, and the column that says whether the item is kept there, if there is one."""
 
     location: str
     column: FromColumn
+    enabled: FromColumn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,18 @@ def wide_columns(
         if not columns:
             missing.append(("[feed.wide]", (wide.pattern,)))
     _check_distinct(columns)
-    return tuple(columns)
+    return tuple(_with_enabled(wide, header, missing, column) for column in columns)
+
+
+def _with_enabled(wide: Wide, header: Sequence[str], missing: list[tuple[str, Sequence[str]]], column: WideColumn) -> WideColumn:
+    """Return `column` with its flag column; an absent one is added to `missing` unless it is optional."""
+    if wide.enabled is None:
+        return column
+    names = [name.replace("{location}", column.location) for name in wide.enabled.column]
+    enabled = first_present(names, header)
+    if enabled is None and wide.enabled.required:
+        missing.append((f"location {column.location}", names))
+    return WideColumn(column.location, column.column, enabled)
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
@@ -84,18 +97,35 @@ def _check_distinct(columns: Sequence[WideColumn]) -> None:
         seen[wide.location] = wide.column.name
 
 
-def read_wide(frame: pl.DataFrame, columns: tuple[WideColumn, ...], rules: QuantityRules, *, blank_rejects: bool) -> WideReading:
-    """Return the quantities of all warehouse columns; a blank cell is not given, and a problem only if `blank_rejects`."""
+def read_wide(frame: pl.DataFrame, columns: tuple[WideColumn, ...], wide: Wide, rules: QuantityRules) -> WideReading:
+    """Return the quantities of all warehouse columns.
+
+    A blank cell is not given, and a problem only where the feed wants none; what its flag column switches off is not given, and
+    nothing of its cell is a problem.
+    """
     values, given, problems = [], [], []
-    for wide in columns:
-        texts = column_texts(frame, wide.column).str.strip_chars(BLANKS)
+    for column in columns:
+        texts = column_texts(frame, column.column).str.strip_chars(BLANKS)
+        off = switched_off(frame, column, wide)
+        if off is not None and wide.enabled and column.enabled:
+            flags = parse_flags(column_texts(frame, column.enabled).str.strip_chars(BLANKS), wide.enabled)
+            problems.append(in_column(flags.problems, column.enabled.name))
+            texts = texts.set(off, "")
         parsed = parse_quantities(texts, rules)
         values.append(parsed.values)
         given.append(texts != "")
-        problems.append(in_column(parsed.problems, wide.column.name))
-        if blank_rejects:
-            problems.append(in_column(problems_where(texts == "", texts, "QTY-BLANK"), wide.column.name))
+        problems.append(in_column(parsed.problems, column.column.name))
+        if wide.blank == "reject":
+            blank = (texts == "") if off is None else (texts == "") & ~off
+            problems.append(in_column(problems_where(blank, texts, "QTY-BLANK"), column.column.name))
     return WideReading(columns, tuple(values), tuple(given), tuple(problems))
+
+
+def switched_off(frame: pl.DataFrame, column: WideColumn, wide: Wide) -> pl.Series | None:
+    """Return for each row whether the warehouse's flag column says no; None when it has none."""
+    if wide.enabled is None or column.enabled is None:
+        return None
+    return parse_flags(column_texts(frame, column.enabled).str.strip_chars(BLANKS), wide.enabled).no
 
 
 def one_per_location(rows: pl.DataFrame, reading: WideReading, quantity: str, keep: pl.Series) -> pl.DataFrame:

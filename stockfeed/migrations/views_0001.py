@@ -24,7 +24,7 @@ SELECT i.sku AS sku, i.location AS location, f.supplier_kind AS supplier_kind,
        {units} AS units, MIN(f.as_of) AS as_of
 FROM inventory i
 JOIN feed f ON f.id = i.feed_id
-LEFT JOIN product_link l ON l.feed_id = i.feed_id AND l.supplier_sku = i.supplier_sku
+LEFT JOIN product_link l ON l.feed_id = i.feed_id AND l.supplier_sku = i.supplier_sku AND l.sku = i.sku
 WHERE i.sku IS NOT NULL AND NOT f.in_shadow AND NOT {is_stale}
   AND i.missing_count < f.missing_after AND i.unconfirmed_count < f.missing_after
   AND COALESCE(i.available, i.on_hand) IS NOT NULL
@@ -62,8 +62,8 @@ _SQLITE = {
 _POSTGRESQL = {
     "object": "json_build_object",
     "is_stale": "(f.is_stale OR COALESCE(f.stale_at <= now(), false))",
-    "units": "CAST(SUM(FLOOR(GREATEST(COALESCE(i.available, i.on_hand), 0) * COALESCE(l.factor_numerator, 1)"
-    " / (1000 * COALESCE(l.factor_denominator, 1)))) AS BIGINT)",
+    "units": "CAST(SUM(FLOOR(GREATEST(COALESCE(i.available, i.on_hand), 0)::numeric * COALESCE(l.factor_numerator, 1)"
+    " / (1000::bigint * COALESCE(l.factor_denominator, 1)))) AS BIGINT)",
 }
 
 

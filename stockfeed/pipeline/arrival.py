@@ -109,5 +109,3 @@ def _is_in_force(job: Job, one: Delivery) -> bool:
     with read(job.app.engine) as connection:
         later = deliveries.applied_after(connection, job.row.id, one.id)
     return not any(overlap(locations, one.locations) for locations in later)
-
-

@@ -1,7 +1,6 @@
 """The verb collect: list, pick, download, archive, record. Changes nothing at the source; `acknowledge` does, later."""
 
 import shutil
-from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
@@ -70,21 +69,13 @@ def _fetch_all(app: App, config: Feed, row: feeds.FeedRow, seen: Seen, lease: Le
     connection = app.resolve(config.source.connection) if config.source.connection else None
     source = load_source(config, connection)
     app.settings.spool_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return [
-        _record(app, config, row, fetched, lease)
-        for fetched in _renewing(source.fetch(config, seen, app.settings.spool_dir), lease)
-    ]
-
-
-def _renewing(arrivals: Iterable[Fetched], lease: Lease) -> Iterable[Fetched]:
-    for fetched in arrivals:
-        lease.renew()
-        yield fetched
+    return [_record(app, config, row, fetched, lease) for fetched in source.fetch(config, seen, app.settings.spool_dir)]
 
 
 def _record(app: App, config: Feed, row: feeds.FeedRow, fetched: Fetched, lease: Lease) -> bool:
     """Archive one arrival, then add it to the ledger (never the other way round: I1). Returns whether it was new."""
     try:
+        lease.renew()
         place = source_position(config, fetched.source_time, fetched.name)
         with app.archive.kept():  # retention removes nothing between the two
             app.archive.store(fetched.path, fetched.sha256)

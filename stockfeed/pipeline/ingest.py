@@ -17,7 +17,7 @@ from stockfeed.pipeline.job import Job, Release
 from stockfeed.pipeline.lease import Lease, hold_lease
 from stockfeed.pipeline.ordering import is_older, microseconds
 from stockfeed.pipeline.results import IngestResult
-from stockfeed.pipeline.stage import Staged, stage
+from stockfeed.pipeline.stage import Staged, stage, stated_as_of
 from stockfeed.store import deliveries, levels, staging
 from stockfeed.store.deliveries import Delivery
 from stockfeed.store.engine import read, translated
@@ -115,9 +115,8 @@ def _stage(job: Job, connection: Connection, path: Path) -> tuple[Job, Staged]:
     connection.commit()
     if feed.order_by != "own":
         return job, staged
-    if staged.as_of is None:
-        raise DeliveryError("no row holds the time of the stock", "Correct `as_of` for this feed.", code="DATE-FORMAT")
-    return job.at(as_of=staged.as_of, order_key=microseconds(staged.as_of)), staged
+    as_of = stated_as_of(staged)
+    return job.at(as_of=as_of, order_key=microseconds(as_of)), staged
 
 
 def _decide(job: Job, connection: Any, staged: Staged) -> IngestResult:

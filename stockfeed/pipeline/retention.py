@@ -3,7 +3,9 @@
 The ledger row of a delivery is never removed: it says when its bytes went.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import structlog
 from sqlalchemy import Connection, Select, and_, delete, exists, func, or_, select, update
@@ -24,20 +26,34 @@ def retain(app: App) -> RetentionResult:
     """Remove archived bytes past their days or over a supplier's quota, stray spool files and spent marks; return counts."""
     now = app.clock()
     files = size = 0
-    for sha256 in _expired(app, now) + _over_quota(app):
-        path = app.archive.path(sha256)
-        # The ledger first: a crash in between leaves a file too many, never a ledger that promises a file it lost.
-        with write(app.engine) as connection:
-            connection.execute(update(delivery).where(delivery.c.sha256 == sha256).values(discarded_at=now))
-        if path.exists():
-            files, size = files + 1, size + path.stat().st_size
-            path.unlink()
-    spooled = _clear_spool(app, now)
+    for sha256, known in _expired(app, now) + _over_quota(app):
+        # nobody may come to rely on these bytes between the ledger and the disk
+        with app.archive.removing():
+            removed = _discard(app, sha256, known, now)
+        files, size = files + int(removed > 0), size + removed
+    spooled = _clear_old(app.settings.spool_dir.glob("*"), now) + _clear_old(app.archive.root.glob("??/??/*.part"), now)
     with write(app.engine) as connection:
         marks = _prune_marks(connection)
         checks.ran(connection, "retention", at=now, outcome="fine", detail={"files": files, "bytes": size, "spooled": spooled})
     log.info("retained", files=files, bytes=size, spooled=spooled, marks=marks)
     return RetentionResult(files, size, spooled, marks)
+
+
+def _discard(app: App, sha256: str, known: int, now: datetime) -> int:
+    """Remove bytes unless they arrived again or are needed by now, and return how many there were.
+
+    The ledger first: a crash in between leaves a file too many, never a ledger that promises a file it lost.
+    """
+    mine = delivery.c.sha256 == sha256
+    with write(app.engine) as connection:
+        newest = connection.execute(select(func.max(delivery.c.id)).where(mine)).scalar()
+        if newest != known or connection.execute(select(delivery.c.id).where(mine, _needed())).first():
+            return 0
+        connection.execute(update(delivery).where(mine).values(discarded_at=now))
+    path = app.archive.path(sha256)
+    size = path.stat().st_size if path.exists() else 0
+    path.unlink(missing_ok=True)
+    return size
 
 
 def _needed() -> ColumnElement[bool]:
@@ -52,25 +68,27 @@ def _kept_hashes() -> Select[tuple[str]]:
     return select(delivery.c.sha256).where(_needed())
 
 
-def _expired(app: App, now: datetime) -> list[str]:
+def _expired(app: App, now: datetime) -> list[tuple[str, int]]:
+    """Return bytes past their days, each with its newest delivery."""
     limit = now - timedelta(days=app.settings.archive_days)
     found = (
-        select(delivery.c.sha256)
+        select(delivery.c.sha256, func.max(delivery.c.id))
         .where(delivery.c.discarded_at.is_(None), delivery.c.sha256.not_in(_kept_hashes()))
         .group_by(delivery.c.sha256)
         .having(func.max(delivery.c.received_at) < limit)
     )
     with read(app.engine) as connection:
-        return list(connection.execute(found).scalars())
+        return [(row[0], row[1]) for row in connection.execute(found)]
 
 
-def _over_quota(app: App) -> list[str]:
+def _over_quota(app: App) -> list[tuple[str, int]]:
     """Return the oldest bytes of each supplier whose archive is over its quota, as many as bring it back under."""
     rows = (
         select(
             feed.c.supplier,
             delivery.c.sha256,
             func.max(delivery.c.size).label("size"),
+            func.max(delivery.c.id).label("newest"),
             func.max(delivery.c.received_at).label("last"),
         )
         .join(feed, feed.c.id == delivery.c.feed_id)
@@ -86,13 +104,13 @@ def _over_quota(app: App) -> list[str]:
     for row in found:
         used[row.supplier] = used.get(row.supplier, 0) + row.size
         if used[row.supplier] > app.settings.archive_bytes and row.sha256 not in kept:
-            removed.append(row.sha256)
+            removed.append((row.sha256, row.newest))
     return removed
 
 
-def _clear_spool(app: App, now: datetime) -> int:
+def _clear_old(paths: Iterable[Path], now: datetime) -> int:
     limit = (now - timedelta(days=_SPOOL_DAYS)).timestamp()
-    stray = [p for p in app.settings.spool_dir.glob("*") if p.is_file() and p.stat().st_mtime < limit]
+    stray = [p for p in paths if p.is_file() and p.stat().st_mtime < limit]
     for path in stray:
         path.unlink(missing_ok=True)
     return len(stray)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from sqlalchemy import Connection
@@ -26,6 +26,8 @@ from transforms.guard import Profile, profile
 from transforms.lookalikes import lookalike_groups
 from transforms.normalise import normalise, plan_as_of
 from transforms.plan import Plan, make_plan
+
+Severity = Literal["row", "note"]
 
 # A snapshot with more rows whose key cannot be read than this cannot prove which SKUs are missing.
 _UNKEYED_SHARE = 0.001
@@ -53,6 +55,13 @@ class Staged:
     def is_complete(self) -> bool:
         """Whether nearly every row's key could be read, so that an absent key is really absent."""
         return self.without_key <= _UNKEYED_SHARE * max(self.rows_read, 1)
+
+
+def stated_as_of(staged: Staged) -> datetime:
+    """Return the supplier's own time of what was staged (aware UTC). Raises DeliveryError when no row says it."""
+    if staged.as_of is None:
+        raise DeliveryError("no row holds the time of the stock", "Correct `as_of` for this feed.", code="DATE-FORMAT")
+    return staged.as_of
 
 
 def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch: Callable[[int], None] | None = None) -> Staged:
@@ -162,52 +171,58 @@ def _count(result: Staged, batch: NormalisedBatch, keep: int) -> None:
     _keep(result, list(batch.rejections), keep)
 
 
-def _keep(result: Staged, rejections: list[Rejection], keep: int) -> None:
-    result.rejections_total += len(rejections)
-    result.rejections += rejections[: max(0, keep - len(result.rejections))]
+def _keep(result: Staged, rejections: list[Rejection], keep: int, *, total: int | None = None) -> None:
+    """Keep as many of these as there is room for; `total` counts those that were not even made."""
+    result.rejections_total += len(rejections) if total is None else total
+    result.rejections += rejections[: _room(result, keep)]
+
+
+def _room(result: Staged, keep: int) -> int:
+    return max(0, keep - len(result.rejections))
 
 
 def _resolve_duplicates(connection: Connection, feed: Feed, hashes: pl.Series, result: Staged, keep: int) -> None:
     doubled = duplicates.doubled_numbers(hashes)
-    if not doubled:
+    if not doubled.len():
         return
     staging.pick(connection, doubled)
     rows = staging.picked_records(connection)
-    found = duplicates.resolve(rows, feed.duplicates)
+    found = duplicates.resolve(rows, feed.duplicates, limit=_room(result, keep))
     staging.pick(connection, found.drop)
     staging.delete_picked(connection)
     staging.set_quantities(connection, found.quantities)
     staging.load_rejected_keys(connection, found.rejected_keys)
-    _keep(result, found.rejections, keep)
-    _recount(feed, rows, found, result)
+    _keep(result, found.rejections, keep, total=found.total)
+    _recount(connection, feed, rows, found, result)
 
 
-def _recount(feed: Feed, rows: pl.DataFrame, found: duplicates.Resolution, result: Staged) -> None:
+def _recount(connection: Connection, feed: Feed, rows: pl.DataFrame, found: duplicates.Resolution, result: Staged) -> None:
     """Move rows that lost all their records from accepted to rejected or skipped (wide rows have several records)."""
-    dropped = rows.filter(pl.col("n").is_in(found.drop))
+    dropped = rows.select("n", "row").join(found.drop.to_frame("n"), on="n", how="semi")
+    dropped = dropped.with_columns(refused=pl.col("n").is_in(found.refused.implode()))
+    gone = dropped.group_by("row").agg(pl.col("refused").any())
     if feed.wide is not None:
-        left = rows.join(dropped, on="n", how="anti")["row"].unique()
-        dropped = dropped.filter(~pl.col("row").is_in(left.implode())).unique("row")
-    refused = {r.row for r in found.rejections if r.severity == "row"}
-    rejected = sum(row in refused for row in dropped["row"].to_list())
-    result.rows_accepted -= dropped.height
+        left = staging.rows_left(connection, gone["row"])
+        gone = gone.filter(~pl.col("row").is_in(left.implode()))
+    rejected = int(gone["refused"].sum())
+    result.rows_accepted -= gone.height
     result.rows_rejected += rejected
-    if dropped.height > rejected:
-        result.skipped["duplicate"] += dropped.height - rejected
+    if gone.height > rejected:
+        result.skipped["duplicate"] += gone.height - rejected
 
 
 def _note_lookalikes(connection: Connection, feed: Feed, keys: pl.Series, result: Staged, keep: int) -> None:
     groups = lookalike_groups(keys)
     if not groups.height:
         return
-    severity = "row" if feed.sku_case == "fold" else "note"
-    staging.pick(connection, (keys.is_in(groups["key"].implode()).arg_true() + 1).to_list())
+    severity: Severity = "row" if feed.sku_case == "fold" else "note"
+    staging.pick(connection, keys.is_in(groups["key"].implode()).arg_true() + 1)
     rows = staging.picked_records(connection)
     found = [
-        rejection("SKU-LOOKALIKE", row=r["row"], line=r["line"], column="supplier_sku", value=r["supplier_sku"], severity=severity)  # type: ignore[arg-type]  # "row" or "note"
-        for r in rows.iter_rows(named=True)
+        rejection("SKU-LOOKALIKE", row=r["row"], line=r["line"], column="supplier_sku", value=r["supplier_sku"], severity=severity)
+        for r in rows.head(_room(result, keep)).iter_rows(named=True)
     ]
-    _keep(result, found, keep)
+    _keep(result, found, keep, total=rows.height)
     if severity == "row":
         staging.delete_picked(connection)
         staging.load_rejected_keys(connection, rows.select(list(KEY_SCHEMA)).unique())
@@ -227,7 +242,7 @@ def _judge_rest(connection: Connection, feed: Feed, result: Staged, keep: int) -
     _keep(result, list(rejections), keep)
     refused = {r.row for r in rejections}
     leaving = records.filter(pl.col("row").is_in(list(refused)))
-    staging.pick(connection, leaving["n"].to_list())
+    staging.pick(connection, leaving["n"])
     staging.delete_picked(connection)
     staging.load_rejected_keys(connection, leaving.select(list(KEY_SCHEMA)).unique())
     result.rows_accepted -= len(refused)

@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from schemas.tables import delivery, feed
 from stockfeed.bootstrap import App
 from stockfeed.pipeline.collect import register_feeds
 from stockfeed.pipeline.results import SweepResult
-from stockfeed.store import checks, feeds
+from stockfeed.store import checks
 from stockfeed.store.engine import read, write
 from stockfeed.store.marks import mark
 
@@ -71,7 +71,9 @@ def _newest_arrivals(connection: Any) -> list[tuple[int, datetime]]:
 def _write(app: App, stale: list[Any], fresh: list[Any], result: SweepResult, now: datetime) -> None:
     with write(app.engine) as connection:
         for row, is_stale in [(r, True) for r in stale] + [(r, False) for r in fresh]:
-            feeds.change(connection, row.id, is_stale=is_stale)
+            # a delivery that ended meanwhile judged its feed itself, by a newer as-of
+            judged = update(feed).where(feed.c.id == row.id, feed.c.stale_at == row.stale_at)
+            connection.execute(judged.values(is_stale=is_stale))
         mark(connection, "feed", [str(r.id) for r in (*stale, *fresh)], reason="age", at=now)
         outcome = "outage" if result.outage else "alarm" if result.stale or result.silent else "fine"
         detail = {"stale": result.stale, "fresh": result.fresh, "silent": result.silent}

@@ -15,7 +15,7 @@ from schemas.feed_config import Feed
 from schemas.findings import Finding
 from schemas.rejections import Rejection, rejection
 from stockfeed.pipeline.batches import raw_batches
-from stockfeed.pipeline.stage import Staged, stage
+from stockfeed.pipeline.stage import Staged, stage, stated_as_of
 from stockfeed.settings import Settings
 from stockfeed.store import staging
 from stockfeed.store.engine import make_engine, translated
@@ -74,6 +74,8 @@ def _records(settings: Settings, feed: Feed, path: Path, sha256: str) -> Iterato
         try:
             with translated(engine), engine.connect() as connection:
                 staged = stage(connection, feed, path, keep=settings.rejections_kept)
+                if feed.order_by == "own":
+                    stated_as_of(staged)
                 for record in staging.records(connection):
                     yield _record(dict(record), sha256)
         finally:

@@ -35,11 +35,18 @@ def left_to_great_expectations(feed: Feed) -> list[Expectation]:
 
 
 def judge_rest(records: pl.DataFrame, expectations: Sequence[Expectation]) -> tuple[tuple[Rejection, ...], tuple[Finding, ...]]:
-    """Return the rejections and findings of expectations that Great Expectations evaluates, on all accepted records."""
+    """Return the rejections and findings of expectations that Great Expectations evaluates, on all accepted records.
+
+    As everywhere, rows that fail an expectation of severity "row" are out before the delivery as a whole is judged.
+    """
     from stockfeed import quality
 
-    result = quality.run_great_expectations(records, expectations)
-    return quality.row_rejections(records, expectations, result), quality.findings(expectations, result)
+    by_row = [e for e in expectations if e.severity == "row"]
+    whole = [e for e in expectations if e.severity != "row"]
+    refused = quality.row_rejections(records, by_row, quality.run_great_expectations(records, by_row))
+    rows = pl.Series("row", [r.row for r in refused], dtype=pl.Int64)
+    left = records.join(rows.unique().to_frame(), on="row", how="anti", maintain_order="left")
+    return refused, quality.findings(whole, quality.run_great_expectations(left, whole))
 
 
 def audit_feed(app: App, feed_code: str) -> dict[str, Any]:

@@ -100,12 +100,14 @@ class Archive:
     def _locked(self, kind: int) -> Iterator[None]:
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = (self.root / ".lock").open("ab")
+            folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             raise self._disk_error(error) from error
-        with file:
-            fcntl.flock(file, kind)  # given back when the file is closed, or the process dies
+        try:
+            fcntl.flock(folder, kind)  # ends with the process at the latest
             yield
+        finally:
+            os.close(folder)
 
     def verify(self, sha256: str) -> bool:
         """Return whether the archived bytes still have their hash."""

@@ -125,9 +125,7 @@ def unacknowledged(connection: Connection, feed_id: int) -> list[int]:
 
 def same_bytes(connection: Connection, feed_id: int, sha256: str) -> list[Delivery]:
     """Return the applied and undone deliveries of a feed with these bytes, newest first."""
-    found = _select().where(
-        delivery.c.feed_id == feed_id, delivery.c.sha256 == sha256, delivery.c.state.in_(("applied", "undone"))
-    )
+    found = _select().where(delivery.c.feed_id == feed_id, delivery.c.sha256 == sha256, delivery.c.state.in_(("applied", "undone")))
     return [Delivery(*row) for row in connection.execute(found.order_by(delivery.c.id.desc()))]
 
 

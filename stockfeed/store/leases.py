@@ -35,12 +35,17 @@ def take(connection: Connection, table: Table, key: str, *, holder: str, now: da
         .returning(table.c.fence)
     ).scalar_one_or_none()
     if taken is None:
-        raise TransientError(
-            f"{table.name} {key} is being worked on by {row.lease_holder}",
-            f"Wait until it ends (at the latest {row.lease_until:%H:%M:%S} UTC), then try again.",
-            retry_after=30,
-        )
+        raise _busy(connection, table, key)
     return int(taken)
+
+
+def _busy(connection: Connection, table: Table, key: str) -> TransientError:
+    """Return the error for a row that another holder has; who it is may have changed since it was looked up."""
+    row = connection.execute(select(table.c.lease_holder, table.c.lease_until).where(table.c.code == key)).one()
+    latest = f" (at the latest {row.lease_until:%H:%M:%S} UTC)" if row.lease_until else ""
+    holder = row.lease_holder or "another worker"
+    words = f"{table.name} {key} is being worked on by {holder}"
+    return TransientError(words, f"Wait until it ends{latest}, then try again.", retry_after=30)
 
 
 def check(connection: Connection, table: Table, key: str, fence: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from schemas.tables import delivery, feed, inventory, reservation
 from stockfeed.store.marks import mark
@@ -80,7 +80,8 @@ def release_seen_sales(connection: Connection, feed_id: int, as_of: datetime, de
     To be called inside the applying transaction, for applied deliveries only. A sale is released when every usable source
     feed it may have come from has applied a snapshot with as_of ≥ seen_at + that feed's sales_lag. A feed that is stale
     meanwhile does not block the others: its share of the doubt stays with it, as a reservation on that feed alone, so that
-    its old number does not give the sale back when it returns.
+    its old number does not give the sale back when it returns. A level that the snapshot did not confirm (absent, or only in
+    rejected rows) is still the old number, however new the snapshot is.
     """
     candidates = _open_sales_of(connection, feed_id)
     if not candidates:
@@ -90,16 +91,34 @@ def release_seen_sales(connection: Connection, feed_id: int, as_of: datetime, de
         return 0
     # the applied snapshot counts before the feed row says so, and whatever the row's staleness was until now
     feeds[feed_id] = _Feed(is_usable=True, in_shadow=feeds[feed_id].in_shadow, as_of=as_of, sales_lag=feeds[feed_id].sales_lag)
-    sellers = feeds_of(connection, sorted({sale.sku for sale in candidates}))
+    skus = sorted({sale.sku for sale in candidates})
+    sellers, unconfirmed = feeds_of(connection, skus), _unconfirmed(connection, skus)
     done: list[Any] = []
     for sale in candidates:
         sources = _sources_of(sale, sellers, feeds)
-        open_ones = [f for f in sources if not is_contained(feeds[f].as_of, sale.seen_at, feeds[f].sales_lag)]
+        open_ones = [
+            f for f in sources if (sale.sku, f) in unconfirmed or not is_contained(feeds[f].as_of, sale.seen_at, feeds[f].sales_lag)
+        ]
         if feed_id in sources and not any(feeds[f].is_usable for f in open_ones):
             _carry_over(connection, sale, open_ones)
             done.append(sale)
     _end(connection, done, delivery_id, at)
     return len(done)
+
+
+def _unconfirmed(connection: Connection, skus: Sequence[str]) -> set[tuple[str, int]]:
+    """Return (SKU, feed id) where a level that counts was not confirmed by the feed's last snapshot; one at 0 is no doubt."""
+    i = inventory.c
+    absent = and_(i.missing_count > 0, i.missing_count < feed.c.missing_after)
+    found: set[tuple[str, int]] = set()
+    for piece in pieces(skus):
+        rows = (
+            select(i.sku, i.feed_id)
+            .join(feed, feed.c.id == i.feed_id)
+            .where(i.sku.in_(piece), or_(absent, i.unconfirmed_count > 0))
+        )
+        found.update((row.sku, row.feed_id) for row in connection.execute(rows))
+    return found
 
 
 def _open_sales_of(connection: Connection, feed_id: int) -> Sequence[Any]:

@@ -4,7 +4,6 @@ Staging writes only temporary tables, so nothing is locked and nothing is visibl
 PostgreSQL gets COPY of CSV text, SQLite executemany, both on the SQLAlchemy connection.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -103,11 +102,11 @@ def index_keys(connection: Connection) -> None:
         connection.execute(text("CREATE INDEX temp.ix_staged_key ON staged (supplier_sku, location, condition)"))
 
 
-def pick(connection: Connection, numbers: Sequence[int]) -> None:
+def pick(connection: Connection, numbers: pl.Series) -> None:
     """Replace the picked numbers by these."""
     connection.execute(delete(picked))
-    if numbers:
-        _load(connection, picked, pl.DataFrame({"n": numbers}, schema={"n": pl.Int64}))
+    if numbers.len():
+        _load(connection, picked, numbers.cast(pl.Int64).to_frame("n"))
 
 
 def picked_records(connection: Connection) -> pl.DataFrame:
@@ -115,10 +114,11 @@ def picked_records(connection: Connection) -> pl.DataFrame:
     return _frame(connection, select(staged).where(staged.c.n.in_(select(picked.c.n))))
 
 
-def rows_left(connection: Connection, rows: Sequence[int]) -> set[int]:
+def rows_left(connection: Connection, rows: pl.Series) -> pl.Series:
     """Return which of these rows of the file still have a staged record."""
     pick(connection, rows)
-    return set(connection.execute(select(staged.c.row).distinct().where(staged.c.row.in_(select(picked.c.n)))).scalars())
+    left = select(staged.c.row).distinct().where(staged.c.row.in_(select(picked.c.n)))
+    return pl.Series("row", connection.execute(left).scalars().all(), dtype=pl.Int64)
 
 
 def locations(connection: Connection) -> list[str]:
@@ -146,10 +146,10 @@ def delete_picked(connection: Connection) -> int:
 
 def set_quantities(connection: Connection, changed: pl.DataFrame) -> None:
     """Overwrite quantities of staged rows; `changed` has n, on_hand, available, on_order."""
-    if changed.height:
-        values = [{"number": n, "h": h, "a": a, "o": o} for n, h, a, o in changed.iter_rows()]
-        new: dict[str, Any] = {"on_hand": bindparam("h"), "available": bindparam("a"), "on_order": bindparam("o")}
-        connection.execute(update(staged).where(staged.c.n == bindparam("number")).values(new), values)
+    new: dict[str, Any] = {"on_hand": bindparam("h"), "available": bindparam("a"), "on_order": bindparam("o")}
+    statement = update(staged).where(staged.c.n == bindparam("number")).values(new)
+    for page in changed.iter_slices(_FETCHED):
+        connection.execute(statement, [{"number": n, "h": h, "a": a, "o": o} for n, h, a, o in page.iter_rows()])
 
 
 def effective(table: Any) -> ColumnElement[int]:

@@ -1,18 +1,51 @@
-"""Puts the levels of a feed back to what they were before a delivery, as a new epoch (I17)."""
+"""Puts the levels of a feed back to what they were before a delivery, as a new epoch (I17).
 
-import json
-from collections.abc import Iterator
-from datetime import date, datetime
+Set operations only: a million levels go back without passing through this process. The master SKU is left alone: it
+follows the product links, not the deliveries.
+"""
+
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal, null, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Date,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.sql.elements import ColumnElement
 
 from schemas.records import KEY_COLUMNS
 from schemas.tables import inventory, level_change
+from stockfeed.store.comparison import VALUE_COLUMNS, same_key
 from stockfeed.store.engine import next_change_ids
 
-_CHUNK = 5_000
 _EFFECT = ("missing", "unconfirmed", "changed", "new")
+_RESTORED = (*VALUE_COLUMNS, "delivery_id", "source_row", "missing_count", "unconfirmed_count", "confirmed_delivery_id")
+
+_temporary = MetaData()
+#: The first change of each level since the delivery: its `before` is what undo restores.
+touched = Table(
+    "touched",
+    _temporary,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    *(Column(name, Text) for name in KEY_COLUMNS),
+    Column("kind", Text),
+    prefixes=["TEMPORARY"],
+)
 
 
 def restore_levels(connection: Connection, *, feed_id: int, delivery_id: int, at: datetime) -> int:
@@ -24,71 +57,78 @@ def restore_levels(connection: Connection, *, feed_id: int, delivery_id: int, at
     since = connection.execute(first).scalar()
     if since is None:
         return 0
+    _temporary.create_all(connection, checkfirst=False)
+    count = _fill_touched(connection, feed_id, since)
+    _write_history(connection, feed_id, delivery_id, next_change_ids(connection, count), at)
+    keys = select(*(touched.c[name] for name in KEY_COLUMNS)).where(touched.c.kind == "new")
+    connection.execute(
+        delete(inventory).where(inventory.c.feed_id == feed_id, tuple_(*(inventory.c[name] for name in KEY_COLUMNS)).in_(keys))
+    )
+    connection.execute(_rewriting(connection, feed_id))
+    _temporary.drop_all(connection, checkfirst=False)
+    return count
+
+
+def _fill_touched(connection: Connection, feed_id: int, since: int) -> int:
+    """Note the first change of each level since a change id; levels that are gone already need nothing."""
     earliest = (
         select(func.min(level_change.c.id))
         .where(level_change.c.feed_id == feed_id, level_change.c.id >= since, level_change.c.kind.in_(_EFFECT))
         .group_by(*(level_change.c[name] for name in KEY_COLUMNS))
     )
-    touched = select(level_change).where(level_change.c.id.in_(earliest)).subquery()
-    count = int(connection.execute(select(func.count()).select_from(touched)).scalar_one())
-    base = next_change_ids(connection, count)
-    _write_history(connection, touched, delivery_id, base, at)
-    _delete_new(connection, feed_id, touched)
-    for rows in _chunks(connection, touched):
-        _rewrite(connection, feed_id, rows)
-    return count
-
-
-def _write_history(connection: Connection, touched: Any, delivery_id: int, base: int, at: datetime) -> None:
-    """Record kind "undone": what each level is now, and that it goes back."""
-    same = tuple_(inventory.c.feed_id, *(inventory.c[name] for name in KEY_COLUMNS)) == tuple_(
-        touched.c.feed_id, *(touched.c[name] for name in KEY_COLUMNS)
+    names = ["id", *KEY_COLUMNS, "kind"]
+    rows = (
+        select(*(level_change.c[name] for name in names))
+        .join(inventory, and_(inventory.c.feed_id == feed_id, same_key(level_change, inventory)))
+        .where(level_change.c.id.in_(earliest))
     )
+    connection.execute(insert(touched).from_select(names, rows))
+    return int(connection.execute(select(func.count()).select_from(touched)).scalar_one())
+
+
+def _write_history(connection: Connection, feed_id: int, delivery_id: int, base: int, at: datetime) -> None:
+    """Record kind "undone": what each level is now, and what it goes back to (null for one that goes away)."""
     names = [c.name for c in level_change.columns]
-    rows = select(
-        (func.row_number().over(order_by=touched.c.id) + base).label("id"),
-        touched.c.feed_id,
-        *(touched.c[name] for name in KEY_COLUMNS),
-        inventory.c.sku,
-        literal("undone"),
-        literal(delivery_id),
-        literal(at, level_change.c.at.type),
-        null(),
-        inventory.c.on_hand,
-        inventory.c.available,
-        touched.c.on_hand_before,
-        touched.c.available_before,
-        null(),
-    ).join(inventory, same)
+    rows = (
+        select(
+            (func.row_number().over(order_by=touched.c.id) + base).label("id"),
+            literal(feed_id),
+            *(touched.c[name] for name in KEY_COLUMNS),
+            inventory.c.sku,
+            literal("undone"),
+            literal(delivery_id),
+            literal(at, level_change.c.at.type),
+            null(),
+            inventory.c.on_hand,
+            inventory.c.available,
+            level_change.c.on_hand_before,
+            level_change.c.available_before,
+            _restored(connection, "on_order"),
+        )
+        .select_from(touched)
+        .join(level_change, level_change.c.id == touched.c.id)
+        .join(inventory, and_(inventory.c.feed_id == feed_id, same_key(touched, inventory)))
+    )
     connection.execute(insert(level_change).from_select(names, rows))
 
 
-def _delete_new(connection: Connection, feed_id: int, touched: Any) -> None:
-    keys = select(*(touched.c[name] for name in KEY_COLUMNS)).where(touched.c.kind == "new")
-    connection.execute(
-        delete(inventory).where(inventory.c.feed_id == feed_id, tuple_(*(inventory.c[name] for name in KEY_COLUMNS)).in_(keys))
+def _rewriting(connection: Connection, feed_id: int) -> Any:
+    return (
+        update(inventory)
+        .where(
+            inventory.c.feed_id == feed_id,
+            same_key(touched, inventory),
+            level_change.c.id == touched.c.id,
+            touched.c.kind != "new",
+        )
+        .values({name: _restored(connection, name) for name in _RESTORED})
     )
 
 
-def _chunks(connection: Connection, touched: Any) -> Iterator[list[Row[Any]]]:
-    found = select(*(touched.c[name] for name in KEY_COLUMNS), touched.c.before).where(touched.c.kind != "new")
-    rows: list[Row[Any]] = list(connection.execute(found))
-    for start in range(0, len(rows), _CHUNK):
-        yield rows[start : start + _CHUNK]
-
-
-def _rewrite(connection: Connection, feed_id: int, rows: list[Row[Any]]) -> None:
-    values = []
-    for row in rows:
-        before = row.before if isinstance(row.before, dict) else json.loads(row.before)
-        values.append(_typed(before) | {f"key_{name}": row._mapping[name] for name in KEY_COLUMNS})  # noqa: SLF001 (SQLAlchemy's public way)
-    same = [inventory.c[name] == bindparam(f"key_{name}") for name in KEY_COLUMNS]
-    columns = [name for name in values[0] if not name.startswith("key_")]
-    statement = update(inventory).where(inventory.c.feed_id == feed_id, *same)
-    connection.execute(statement.values({name: bindparam(name) for name in columns}), values)
-
-
-def _typed(before: dict[str, Any]) -> dict[str, Any]:
-    """Return a level as it was stored in history, with its date as a date again."""
-    day = before.get("next_available_on")
-    return before | {"next_available_on": date.fromisoformat(day) if day else None}
+def _restored(connection: Connection, name: str) -> ColumnElement[Any]:
+    """Return one column of a level as history keeps it (JSON), in the column's own type."""
+    value: ColumnElement[Any] = level_change.c.before[name].as_string()
+    kind = inventory.c[name].type
+    if isinstance(kind, Date):
+        return value if connection.dialect.name == "sqlite" else cast(value, Date)
+    return value if isinstance(kind, Text) or kind.python_type is str else cast(value, BigInteger)

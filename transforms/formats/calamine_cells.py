@@ -6,20 +6,20 @@ process, because a sparse sheet can exhaust its memory.
 
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from typing import IO, TYPE_CHECKING
 
 from schemas.errors import DeliveryError
-from transforms.formats.number_text import NumberFormat, lost_digits, moment_text, number_text, plain_number
+from transforms.formats.number_text import EXACT_DIGITS, NumberFormat, cell_number, moment_text
 from transforms.formats.options import SpreadsheetOptions
 from transforms.formats.sheet_choice import Sheet, choose_sheet
-from transforms.formats.sheet_rows import BLANK, Cell, OpenSheet, SheetRow
+from transforms.formats.sheet_rows import CellFault, OpenSheet, SheetRow
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
 
 _Value = str | int | float | bool | date | time | timedelta
 _PLAIN = NumberFormat()
+_EXACT = 10**EXACT_DIGITS
 
 
 def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
@@ -46,32 +46,37 @@ def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
 def _rows(sheet: "CalamineSheet", opened: OpenSheet) -> Iterator[SheetRow]:
     """Yield rows from row 1 on; calamine leaves out empty columns on the left, but not empty rows above."""
     opened.notes.append("this reader shows error cells as blank and does not know number formats such as 00000")
-    left = [BLANK] * (sheet.start[1] if sheet.start else 0)
+    left = [""] * (sheet.start[1] if sheet.start else 0)
     for row, values in enumerate(sheet.iter_rows(), 1):
-        cells = [*left]
+        faults: list[CellFault] = []
+        cells = [*left, *(v if type(v) is str else "" for v in values)]
         for column, value in enumerate(values, len(left)):
-            cells.append(BLANK if value == "" else _cell(value, identifier=column in opened.identifiers))
-        yield SheetRow(row, cells)
+            if type(value) is not str:
+                cells[column] = _cell(value, column, faults, identifier=column in opened.identifiers)
+        yield SheetRow(row, cells, faults)
 
 
-def _cell(value: _Value, *, identifier: bool) -> Cell:
-    if isinstance(value, str):
-        return Cell(value)
+def _cell(value: _Value, column: int, faults: list[CellFault], *, identifier: bool) -> str:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _number(value, column, faults, identifier=identifier)
     if isinstance(value, bool):
         text = "TRUE" if value else "FALSE"
-        return Cell(text, "SKU-EXCEL", text) if identifier else Cell(text)
-    if isinstance(value, (int, float)):
-        return _number(value, identifier=identifier)
-    midnight = isinstance(value, datetime) and value.time() == time()
-    text = moment_text(value, "yyyy-mm-dd" if midnight else "yyyy-mm-dd hh:mm:ss")
-    return Cell(text, "SKU-EXCEL", text) if identifier else Cell(text)
+    else:
+        midnight = isinstance(value, datetime) and value.time() == time()
+        text = value if isinstance(value, str) else moment_text(value, "yyyy-mm-dd" if midnight else "yyyy-mm-dd hh:mm:ss")
+    if identifier:
+        faults.append(CellFault(column, "SKU-EXCEL", text))
+    return text
 
 
-def _number(value: float, *, identifier: bool) -> Cell:
+def _number(value: float, column: int, faults: list[CellFault], *, identifier: bool) -> str:
+    if isinstance(value, float) and value.is_integer() and 0 <= value < _EXACT:
+        return str(int(value))
     try:
-        exact: Decimal = plain_number(repr(value))
+        text, sure = cell_number(repr(value), _PLAIN, identifier=identifier)
     except ValueError:
-        return Cell("", "QTY-CELL", str(value))
-    text = number_text(exact, _PLAIN)
-    unsure = identifier and exact != exact.to_integral_value()
-    return Cell(text, "SKU-EXCEL", text) if unsure or lost_digits(exact) else Cell(text)
+        faults.append(CellFault(column, "QTY-CELL", str(value)))
+        return ""
+    if not sure:
+        faults.append(CellFault(column, "SKU-EXCEL", text))
+    return text

@@ -17,6 +17,16 @@ _MAGIC = (
     (b"Rar!\x1a\x07", "a RAR archive (magic bytes 52 61 72 21)"),
     (b"\x28\xb5\x2f\xfd", "zstd data (magic bytes 28 b5 2f fd)"),
 )
+ARCHIVE_HEAD = 512  # bytes by which `archive_kind` knows an archive
+_ARCHIVES = (
+    (b"\x1f\x8b", "gz"),
+    (b"BZh", "bz2"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zst"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+)
+_TAR_AT, _TAR = 257, b"ustar"
 _BIFF = re.compile(rb"\x09[\x00\x02\x04\x08][\x04\x06\x08\x10]\x00")  # a bare workbook stream, Excel 2 to 5
 _HTML = re.compile(rb"\s*<(!doctype\s+html|html|head|body|table|script|meta)\b", re.IGNORECASE)
 _XML = re.compile(rb"\s*<(\?xml|!--|!doctype|[a-z_][\w.:-]*[\s/>])", re.IGNORECASE)
@@ -28,6 +38,12 @@ def not_text(head: bytes) -> str | None:
     if _BIFF.match(head):
         return "a workbook of Excel 4 or older (magic bytes 09)"
     return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+
+
+def archive_kind(head: bytes) -> str | None:
+    """Return "gz", "bz2", "xz", "zst", "zip" or "tar" by the first 512 bytes of a file, None for anything else."""
+    found = next((kind for magic, kind in _ARCHIVES if head.startswith(magic)), None)
+    return found or ("tar" if head[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR else None)
 
 
 def not_a_table(head: bytes) -> str | None:

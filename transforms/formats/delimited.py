@@ -13,12 +13,13 @@ from schemas.records import OpenBinary, RawBatch
 from schemas.rejections import Rejection
 from transforms.formats.batching import slices
 from transforms.formats.block_lines import block_lines
-from transforms.formats.content import not_a_table, not_text
+from transforms.formats.content import archive_kind, not_a_table, not_text
 from transforms.formats.delimited_block import BlockPlace, Piece, parse_block
 from transforms.formats.layout import Layout, find_layout
 from transforms.formats.limits import exceeded
 from transforms.formats.line_blocks import Block, BlockReader
 from transforms.formats.options import DelimitedOptions
+from transforms.formats.row_selection import RowSelection
 from transforms.formats.text_encoding import TextStream, detect
 
 _HEAD_BYTES = 65_536
@@ -36,7 +37,7 @@ def read(open_binary: OpenBinary, options: DelimitedOptions) -> Iterator[RawBatc
     """
     with open_binary() as stream:
         head = stream.read(_HEAD_BYTES)
-        _refuse_other_content(not_text(head))
+        _refuse_other_content(not_text(head) or ("a tar archive" if archive_kind(head) else None), archive_kind(head))
         encoding, mark = detect(head, options.encoding)
         text = TextStream(stream, encoding, mark)
         blocks = BlockReader(text, options.block_bytes, options.limits)
@@ -45,14 +46,16 @@ def read(open_binary: OpenBinary, options: DelimitedOptions) -> Iterator[RawBatc
             raise DeliveryError("the file is empty (0 bytes)", "Send the file again.", code="FILE-EMPTY")
         layout, rest = _find_table(first, text.codec, options)
         crlf = first.data.removesuffix(rest.data).endswith(b"\r\n") if layout.lines_before else True
-        yield from _Reading(blocks, layout, options, encoding, text.codec, crlf).batches(rest)
+        selection = RowSelection(options, layout.header)
+        yield from _Reading(blocks, layout, options, encoding, text.codec, crlf, selection).batches(rest)
 
 
-def _refuse_other_content(found: str | None) -> None:
+def _refuse_other_content(found: str | None, archive: str | None = None) -> None:
     if found is not None:
+        unpack = f', or set format.archive = "{archive}" to read the table inside' if archive else ""
         raise DeliveryError(
             f"line 1: the file is not delimited text but {found}",
-            "Check what the address or folder delivers, or declare the right format.",
+            f"Check what the address or folder delivers, or declare the right format{unpack}.",
             code="FILE-NOT-TABLE",
             line=1,
         )
@@ -69,7 +72,7 @@ def _first_block(blocks: BlockReader) -> Block:
 def _find_table(first: Block, codec: str, options: DelimitedOptions) -> tuple[Layout, Block]:
     """Return the layout, and the first block without the lines up to the header."""
     _refuse_other_content(not_a_table(first.data[:_HEAD_BYTES]))
-    wanted = _HEAD_LINES + (options.header_row if isinstance(options.header_row, int) else 0)
+    wanted = _HEAD_LINES + (options.first_row or (options.header_row if isinstance(options.header_row, int) else 0))
     every = first.data.splitlines(keepends=True)
     raw = every[:wanted]
     whole = first.last and len(raw) == len(every)
@@ -98,6 +101,7 @@ class _Reading:
     encoding: str
     codec: str
     crlf: bool  # the header ends with CRLF, or there is none
+    selection: RowSelection
     data_rows: int = 0
     undecodable: list[Rejection] = field(default_factory=list)
     trailers: list[tuple[int, int | None]] = field(default_factory=list)
@@ -111,7 +115,7 @@ class _Reading:
         while True:
             data = _without_end_mark(block)
             place = BlockPlace(row, line, block.last, not data or data.endswith((b"\n", b"\r")))
-            piece = parse_block(block_lines(data, self.codec), self.layout, self.options, place)
+            piece = parse_block(block_lines(data, self.codec), self.layout, self.options, place, self.selection)
             row, line = row + piece.rows, line + piece.lines
             self._count(piece, row)
             skipped.update(piece.skipped)
@@ -133,9 +137,9 @@ class _Reading:
     def _batches(self, piece: Piece, skipped: Mapping[str, int], notes: tuple[str, ...]) -> Iterator[RawBatch]:
         parts = slices(piece.frame, self.options.batch_rows)
         reading = self._reading()
-        yield RawBatch(self.layout.header, next(parts), piece.rejections, (), dict(skipped), reading, notes)
+        yield RawBatch(self.selection.header, next(parts), piece.rejections, (), dict(skipped), reading, notes)
         for part in parts:
-            yield RawBatch(self.layout.header, part, reading=reading)
+            yield RawBatch(self.selection.header, part, reading=reading)
 
     def _reading(self) -> Mapping[str, Any]:
         dialect = self.layout.dialect

@@ -17,10 +17,10 @@ from transforms.formats.csv_records import Dialect, split_record
 from transforms.formats.layout import Layout
 from transforms.formats.line_kinds import classify, measure
 from transforms.formats.options import DelimitedOptions
-from transforms.formats.row_filters import declared_rows, joined, reasons
+from transforms.formats.row_selection import RowSelection, declared_rows, joined
 from transforms.formats.strict_records import StrictRecords, read_strictly
 
-_SKIPPED = frozenset({"blank", "comment", "footer", "trailer"})
+_BLANK_AND_COMMENT = frozenset({"blank", "comment"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class Piece:
     carry_position: int | None
 
 
-def parse_block(lines: BlockLines, layout: Layout, options: DelimitedOptions, place: BlockPlace) -> Piece:
+def parse_block(lines: BlockLines, layout: Layout, options: DelimitedOptions, place: BlockPlace, selection: RowSelection) -> Piece:
     """Return the cells, rejections and skipped rows of one block. Raises DeliveryError FILE-LIMIT, -TRUNCATED, -UNREADABLE."""
-    measured = measure(lines, layout, options, place.line)
+    measured, lines = measure(lines, layout, options, place.line)
     positions = (~measured["alone"]).arg_true().to_list()
     strict = read_strictly(lines, positions, layout, options, (place.row, place.line), last=place.last)
     if strict.carry_position is not None:
@@ -64,11 +64,13 @@ def parse_block(lines: BlockLines, layout: Layout, options: DelimitedOptions, pl
         frame = pl.concat([frame, strict.cells(layout.width)]).sort("row")
         records = pl.concat([plain, strict.frame()]).sort("row")
     others = records.filter(~pl.col("kind").is_in(["ok", "literal"]))
-    frame, others, trailers = _leave_out(frame, others, layout, options)
+    frame, others, left_out = _leave_out(frame, others, layout, selection)
+    reasons = _BLANK_AND_COMMENT | selection.reasons
+    rejected = others.filter(~pl.col("kind").is_in(list(reasons)))
     if place.last and not place.terminated and options.short_rows != "pad":
-        _refuse_cut_off(others, layout, place.line + measured.height - 1)
-    skipped = Counter(kind for kind in others["kind"] if kind in _SKIPPED)
-    rejected = others.filter(~pl.col("kind").is_in(list(_SKIPPED)))
+        _refuse_cut_off(rejected, layout, place.line + measured.height - 1)
+    skipped = Counter(kind for kind in left_out["kind"] if kind in reasons)
+    trailers = tuple((row, declared_rows(text, options.trailer or "")) for row, text in _trailers(left_out))
     rejections = tuple(_rejection(row, layout) for row in rejected.iter_rows())
     continued = len(strict.continuation_lines())
     return Piece(frame, rejections, skipped, trailers, measured.height - continued, measured.height, strict.carry_position)
@@ -127,28 +129,26 @@ def _delimiters(missing: pl.Series, delimiter: str) -> pl.Series:
 
 
 def _leave_out(
-    frame: pl.DataFrame, others: pl.DataFrame, layout: Layout, options: DelimitedOptions
-) -> tuple[pl.DataFrame, pl.DataFrame, tuple[tuple[int, int | None], ...]]:
-    """Return the frame without footer and trailer rows, the other records with those added, and the trailers found."""
-    if not (options.footer or options.trailer):
-        return frame, others, ()
-    texts = joined(frame, layout.width)
-    why = reasons(texts, options.footer, options.trailer)
-    left_out = frame.select("row", "line").with_columns(text=texts, width=pl.lit(layout.width, pl.Int64), kind=why)
+    frame: pl.DataFrame, others: pl.DataFrame, layout: Layout, selection: RowSelection
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return the frame without rows that are no records, the other lines with why each is one, and row, kind and text of both."""
+    if not selection.selects:
+        return frame, others, others
     ragged = others.filter(kind="width")
     split = ["\t".join(split_record([text], layout.dialect).fields) for text in ragged["text"]]
-    ragged_texts = pl.Series("text", split, dtype=pl.String)
-    ragged_why = reasons(ragged_texts, options.footer, options.trailer)
-    ragged = ragged.with_columns(kind=ragged_why.set(ragged_why == "", "width"))
-    seen = pl.concat([left_out.filter(why != ""), ragged.with_columns(text=ragged_texts)]).filter(kind="trailer").sort("row")
-    trailers = tuple((row, declared_rows(text, options.trailer or "")) for row, text in seen.select("row", "text").iter_rows())
-    others = pl.concat([others.filter(pl.col("kind") != "width"), ragged, left_out.filter(why != "")]).sort("row")
-    return frame.filter(why == ""), others, trailers
+    seen = pl.concat([others.filter(pl.col("kind") != "width"), ragged.with_columns(text=pl.Series(split, dtype=pl.String))])
+    frame, left_out = selection.apply(frame, joined(frame, layout.width), seen.select("row", "kind", "text"))
+    others = others.drop("kind").join(left_out.select("row", "kind"), on="row", how="left", maintain_order="left")
+    return frame, others, left_out
 
 
-def _refuse_cut_off(others: pl.DataFrame, layout: Layout, last_line: int) -> None:
+def _trailers(left_out: pl.DataFrame) -> list[tuple[int, str]]:
+    return left_out.filter(kind="trailer").select("row", "text").rows()
+
+
+def _refuse_cut_off(rejected: pl.DataFrame, layout: Layout, last_line: int) -> None:
     """Raise DeliveryError FILE-TRUNCATED when the file's last line has no line end and too few fields."""
-    cut = others.filter(~pl.col("kind").is_in(list(_SKIPPED)), pl.col("line") == last_line, pl.col("width") < layout.width)
+    cut = rejected.filter(pl.col("line") == last_line, pl.col("width") < layout.width)
     for row, line, text, width, _ in cut.iter_rows():
         raise DeliveryError(
             f"row {row} (line {line}): the file ends in the middle of a row, after {width} of {layout.width} fields",

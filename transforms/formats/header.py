@@ -36,6 +36,27 @@ def find_header_row(rows: Sequence[Sequence[str]], expected: Collection[str]) ->
     return next(full, next(some, 0))
 
 
+def combine_header(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return one row of names from several header rows: each name is its column's cells from top to bottom.
+
+    An upper cell with a name below it is a title over several columns, as merged cells are: it also counts for the columns to
+    its right up to the next title, as far as they have a name of their own. Without names below it, it is a name itself.
+    """
+    width = max(map(len, rows), default=0)
+    cells = [[cell.strip() for cell in (*row, *[""] * (width - len(row)))] for row in rows]
+    for level in range(len(cells) - 2, -1, -1):
+        title = ""
+        for column in range(width):
+            below = any(row[column] for row in cells[level + 1 :])
+            if cells[level][column]:
+                title = cells[level][column] if below else ""
+            elif below:
+                cells[level][column] = title
+            else:
+                title = ""
+    return [" ".join(dict.fromkeys(part for part in column if part)) for column in zip(*cells, strict=True)]
+
+
 def check_header(cells: Sequence[str], row: int, limits: Limits) -> tuple[str, ...]:
     """Return the trimmed column names. Raises DeliveryError HEADER-DUPLICATE, FILE-LIMIT (too many) or HEADER-MISSING (all blank).
 

@@ -11,7 +11,7 @@ from itertools import islice
 
 from schemas.errors import DeliveryError
 from transforms.formats.csv_records import Dialect, Split, split_record, without_line_end
-from transforms.formats.header import check_header, find_header_row
+from transforms.formats.header import check_header, combine_header, find_header_row
 from transforms.formats.options import DelimitedOptions
 
 DELIMITERS = (",", ";", "\t", "|", "~", "^")
@@ -28,6 +28,7 @@ class Layout:
     lines_before: int
     rows_before: int
     header_row: int | None
+    header_rows: int = 1
     notes: tuple[str, ...] = ()
 
     @property
@@ -37,8 +38,8 @@ class Layout:
 
     @property
     def preamble_rows(self) -> int:
-        """Return the number of rows above the header."""
-        return self.rows_before - 1 if self.header_row else 0
+        """Return the number of rows above the first record that are not the header."""
+        return self.rows_before - (self.header_rows if self.header_row else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,34 +102,63 @@ def _place_header(lines: Sequence[str], options: DelimitedOptions, dialect: Dial
     if not any(without_line_end(line).strip(" \t" + dialect.delimiter) for line in lines):
         raise DeliveryError("the file holds no row with a value", "Send the file again.", code="FILE-EMPTY", row=1, line=1)
     if not options.header:
-        records = list(_sample(lines if whole else lines[:-1] or lines, options, dialect))
-        filled = [len(r.split.fields) for r in records if any(f.strip() for f in r.split.fields)]
-        width = Counter(filled).most_common(1)[0][0]
-        return Layout(dialect, check_header([f"#{i}" for i in range(1, width + 1)], 1, options.limits), 0, 0, None)
+        return _headerless(lines if whole else lines[:-1] or lines, options, dialect)
     if options.header_row == "auto":
-        sampled = list(_sample(lines, options, dialect))
-        found = sampled[find_header_row([r.split.fields for r in sampled], options.expected_columns)]
+        sampled = [r.split.fields for r in _sample(lines, options, dialect)]
+        whole_headers = [combine_header(sampled[i : i + options.header_rows]) for i in range(len(sampled))]
+        row = find_header_row(whole_headers, options.expected_columns) + 1
     else:
-        found = _record_at(lines, options, dialect, options.header_row)
-    if found.split.unclosed or found.split.bare:
+        row = options.header_row
+    found = _records_at(lines, options, dialect, row)
+    names = check_header(combine_header([record.split.fields for record in found]), row, options.limits)
+    after = found[-1].first_line + found[-1].split.lines
+    layout = Layout(dialect, names, after, found[-1].row, row, options.header_rows)
+    return _from_first_row(layout, lines, options)
+
+
+def _headerless(lines: Sequence[str], options: DelimitedOptions, dialect: Dialect) -> Layout:
+    """Return the layout of a file without a header: its columns are named by position, and are as many as most rows have."""
+    layout = _from_first_row(Layout(dialect, (), 0, 0, None), lines, options)
+    records = _sample(lines[layout.lines_before :], options, dialect)
+    filled = [len(r.split.fields) for r in records if any(f.strip() for f in r.split.fields)]
+    width = Counter(filled).most_common(1)[0][0] if filled else 1
+    return replace(layout, header=check_header([f"#{i}" for i in range(1, width + 1)], 1, options.limits))
+
+
+def _from_first_row(layout: Layout, lines: Sequence[str], options: DelimitedOptions) -> Layout:
+    """Return `layout` with the records beginning at the declared `first_row`. Raises DeliveryError FILE-EMPTY."""
+    wanted = options.first_row
+    if wanted is None or wanted <= layout.rows_before + 1:
+        return layout
+    records = _records(lines[layout.lines_before :], options, layout.dialect)
+    first = next(islice(records, wanted - layout.rows_before - 1, None), None)
+    if first is None:
         raise DeliveryError(
-            f"row {found.row}: a quote in the header is not closed or not doubled",
-            "Correct the header row, or declare another format.quote or format.header_row.",
-            code="FILE-UNREADABLE",
-            row=found.row,
-            line=found.first_line + 1,
+            f"row {wanted}: the first record is declared there, but the file has fewer rows",
+            "Correct format.first_row, or send the whole file.",
+            code="FILE-EMPTY",
+            row=wanted,
         )
-    names = check_header(found.split.fields, found.row, options.limits)
-    return Layout(dialect, names, found.first_line + found.split.lines, found.row, found.row)
+    return replace(layout, lines_before=layout.lines_before + first.first_line, rows_before=wanted - 1)
 
 
-def _record_at(lines: Sequence[str], options: DelimitedOptions, dialect: Dialect, row: int) -> _Record:
-    found = next(islice(_records(lines, options, dialect), row - 1, None), None)
-    if found is None:
+def _records_at(lines: Sequence[str], options: DelimitedOptions, dialect: Dialect, row: int) -> list[_Record]:
+    """Return the header's records. Raises DeliveryError HEADER-MISSING, FILE-UNREADABLE (a quote)."""
+    found = list(islice(_records(lines, options, dialect), row - 1, row - 1 + options.header_rows))
+    if len(found) < options.header_rows:
         raise DeliveryError(
             f"row {row}: the header is declared there, but the file has fewer rows",
             "Correct format.header_row, or send the whole file.",
             code="HEADER-MISSING",
             row=row,
         )
+    for record in found:
+        if record.split.unclosed or record.split.bare:
+            raise DeliveryError(
+                f"row {record.row}: a quote in the header is not closed or not doubled",
+                "Correct the header row, or declare another format.quote or format.header_row.",
+                code="FILE-UNREADABLE",
+                row=record.row,
+                line=record.first_line + 1,
+            )
     return found

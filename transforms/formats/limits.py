@@ -27,7 +27,9 @@ class Limits:
     unpacked_bytes: int = 1_000_000_000
     ratio: int = 200
     ratio_from_bytes: int = 10_000_000  # small parts compress well and harm nobody
-    members: int = 5_000
+    members: int = 5_000  # parts of one workbook
+    archive_members: int = 50
+    name_bytes: int = 200  # of one archive member
     xml_depth: int = 50
     memory_bytes: int = 512_000_000
     cpu_seconds: int = 120

@@ -5,6 +5,8 @@ A line is a record by itself when it has no quote, its quotes enclose whole fiel
 parser's. Never splits a line into cells.
 """
 
+from dataclasses import replace
+
 import polars as pl
 
 from transforms.formats.block_lines import BlockLines
@@ -21,8 +23,11 @@ _CONTROL_BYTES = bytes(c for c in (*range(32), 127) if c not in b"\t\n\r")
 _CONTROL = r"[\x00-\x08\x0B-\x1F\x7F]"  # a tab is a blank; the line ends are gone
 
 
-def measure(lines: BlockLines, layout: Layout, options: DelimitedOptions, first_line: int) -> pl.DataFrame:
-    """Return text, width (Int64), alone (a record by itself) and literal of each line. Raises DeliveryError FILE-LIMIT."""
+def measure(lines: BlockLines, layout: Layout, options: DelimitedOptions, first_line: int) -> tuple[pl.DataFrame, BlockLines]:
+    """Return text, width (Int64), alone (a record by itself) and literal of each line, and the lines those texts are of.
+
+    Blank fields beyond the header are cut off where the feed says so. Raises DeliveryError FILE-LIMIT.
+    """
     text, dialect, limits = lines.text, layout.dialect, options.limits
     lengths = text.str.len_bytes()
     longest = int(lengths.max() or 0)  # type: ignore[arg-type]  # of an integer column
@@ -43,7 +48,24 @@ def measure(lines: BlockLines, layout: Layout, options: DelimitedOptions, first_
         width = width.scatter(quoted, _fields(outside, dialect))
     if options.comment is not None:
         alone = alone | text.str.starts_with(options.comment)
-    return pl.DataFrame({"text": text, "width": width, "alone": alone, "literal": literal}).with_row_index("position")
+    measured = pl.DataFrame({"text": text, "width": width, "alone": alone, "literal": literal}).with_row_index("position")
+    if options.long_rows == "cut_blank" and (width > layout.width).any():
+        measured = _without_blank_surplus(measured, layout)
+        lines = replace(lines, text=measured["text"], plain=False)
+    return measured, lines
+
+
+def _without_blank_surplus(measured: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    """Return `measured` with the lines that end in as many delimiters as they have fields too many cut down to the header."""
+    surplus, length = pl.col("width") - layout.width, pl.col("text").str.len_chars().cast(pl.Int64)
+    ending = length - pl.col("text").str.strip_chars_end(layout.dialect.delimiter).str.len_chars()
+    cut = pl.col("alone") & (surplus > 0) & (ending >= surplus)
+    kept = pl.col("text").str.head(length - surplus)
+    return measured.with_columns(
+        text=pl.when(cut).then(kept).otherwise("text"),
+        width=pl.when(cut).then(layout.width).otherwise("width"),
+        alone=pl.col("alone") & (cut | (surplus <= 0)),  # whether quoted fields are blank the strict path decides
+    )
 
 
 def classify(records: pl.DataFrame, lines: BlockLines, layout: Layout, options: DelimitedOptions) -> pl.DataFrame:

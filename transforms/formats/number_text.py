@@ -4,7 +4,7 @@ Never rounds, never shows an exponent or thousands marks, never turns a number i
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -13,6 +13,7 @@ from math import isinf
 EXACT_DIGITS = 15  # a spreadsheet stores numbers as binary doubles: later digits are already lost
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_AS_SHOWN = re.compile(r"(?:0|-?[1-9][0-9]*)(?:\.[0-9]*[1-9])?|-0\.[0-9]*[1-9]")  # the text of a number as it is
 _SECTION = re.compile(r'(?:"[^"]*"|\\.|[^;"\\])*')
 _NOT_SHOWN = re.compile(r"\[[^\]]*\]|_.|\*.")  # colours and locales, padding, fill
 _LITERAL = re.compile(r'"([^"]*)"|\\(.)')
@@ -77,13 +78,29 @@ def number_text(value: Decimal, form: NumberFormat, *, as_identifier: bool = Fal
     """Return `value` as text: at least the format's digits, all of its own. Identifiers also get the format's literals."""
     if form.percent:
         return number_text(value * 100, NumberFormat(1, form.decimals)) + "%"
-    sign, digits = ("-", -value) if value < 0 else ("", value)
+    sign, digits = "-" if value < 0 else "", abs(value)
     whole, _, fraction = f"{digits:f}".partition(".")
     fraction = fraction.rstrip("0").ljust(form.decimals, "0")
     if as_identifier and form.template and not sign and not fraction:
         return _fill(form.template, whole)
     text = whole.zfill(form.whole_digits)
     return f"{sign}{text}.{fraction}" if fraction else f"{sign}{text}"
+
+
+def cell_number(raw: str, form: NumberFormat, *, identifier: bool) -> tuple[str, bool]:
+    """Return a number cell's text, and whether it is sure to be what was meant. Raises ValueError.
+
+    Only identifiers get the zeros that a format adds behind the decimal point: elsewhere they say nothing (12.5 is 12.50). In an
+    identifier a percentage and a fraction that no format asks for are unsure; anywhere, a number that has lost digits.
+    """
+    if not identifier and form.whole_digits == 1 and not form.percent and len(raw) <= EXACT_DIGITS and _AS_SHOWN.fullmatch(raw):
+        return raw, True
+    value = plain_number(raw)
+    if not identifier and form.decimals and not form.percent:
+        form = replace(form, decimals=0)
+    text = number_text(value, form, as_identifier=identifier)
+    unsure = identifier and (form.percent or (value != value.to_integral_value() and not form.decimals))
+    return text, not (unsure or lost_digits(value))
 
 
 def lost_digits(value: Decimal) -> bool:

@@ -5,7 +5,7 @@ Never imports a reader or a frame library: configuration is checked without load
 
 import codecs
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -24,36 +24,90 @@ def _regular_expression(value: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_regular_expression)]
+#: Why rows are left out, in a feed's own words; what readers themselves say of rows is not one of them.
+Reason = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,39}$")]
+_READERS_REASONS = frozenset({"blank", "blank_in", "comment", "end", "footer", "group", "literal", "preamble", "trailer", "width"})
+
+
+ArchiveKind = Literal["gz", "bz2", "xz", "zst", "zip", "tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst"]
+_WITH_MEMBERS = ("auto", "zip", "tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst")
 
 
 class ReaderOptions(BaseModel):
     """What every table reader understands. `expected_columns` and `identifier_columns` are filled in by the application.
 
-    `footer` patterns are searched in a row's cells joined by tabs; matching rows are skipped with the reason "footer".
+    `header_rows` are the rows that the header takes, from `header_row` on: a column's name is its cells from top to bottom.
+    `first_row` is the row of the first record, where it is not the one below the header.
+    Patterns are searched in a row's cells joined by tabs. Rows that match `footer` or one of `skip_rows` (reason → pattern) are
+    skipped with that reason, those that are blank in every column of `skip_blank_in` with "blank_in". The table ends before the
+    first row that matches `end`. Rows that match `group_rows` are titles of the rows below them: skipped, and with
+    `group_column` their text is the value of an added column of that name.
+    `archive` says what the table arrives in ("auto": whatever the first bytes show, with a note); `member` are shell-style
+    patterns for the one member that holds it (with a "/" matched against the whole name, else against its last part).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     header: bool = True
     header_row: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    header_rows: int = Field(1, ge=1, le=5)
+    first_row: int | None = Field(None, ge=1)
     skip_blank: bool = True
+    skip_rows: dict[Reason, Pattern] = Field(default_factory=dict)
+    skip_blank_in: tuple[str, ...] = ()
+    end: Pattern | None = None
+    group_rows: Pattern | None = None
+    group_column: str | None = Field(None, min_length=1)
     footer: tuple[Pattern, ...] = ()
+    archive: Literal["none", "auto"] | ArchiveKind = "none"
+    member: tuple[str, ...] = ()
     batch_rows: int = Field(50_000, ge=1)
     limits: Limits = Limits()
     expected_columns: tuple[str, ...] = ()
     identifier_columns: tuple[str, ...] = ()
 
-    @field_validator("footer", mode="before")
+    @field_validator("footer", "member", "skip_blank_in", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("skip_rows")
+    @classmethod
+    def _reasons_of_its_own(cls, value: dict[str, str]) -> dict[str, str]:
+        taken = sorted(_READERS_REASONS & set(value))
+        if taken:
+            msg = f'skip_rows: "{taken[0]}" is a reason of the reader itself; name another, such as "section"'
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _rows_agree(self) -> Self:
+        if self.group_column is not None and self.group_rows is None:
+            msg = "`group_column` needs `group_rows`, the pattern of the rows whose text it holds"
+            raise ValueError(msg)
+        if not self.header and (self.header_rows != 1 or self.header_row != 1):
+            msg = "without a header (`header = false`) there is no header row: use `first_row`"
+            raise ValueError(msg)
+        declared = self.header_row if self.header and isinstance(self.header_row, int) else 0
+        if self.first_row is not None and declared and self.first_row < declared + self.header_rows:
+            msg = "`first_row` is the row of the first record: it must be below the header"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _members_need_an_archive(self) -> Self:
+        if self.member and self.archive not in _WITH_MEMBERS:
+            msg = f'`member` needs an `archive` that has members: {", ".join(_WITH_MEMBERS)} (it is "{self.archive}")'
+            raise ValueError(msg)
+        return self
 
 
 class DelimitedOptions(ReaderOptions):
     """Options of `type = "delimited"`.
 
     `quote = ""` turns quoting off. `trailer` is a pattern with a group named `rows`: the row count a trailer row declares.
-    `short_rows = "pad"` accepts rows with fewer trailing fields. `block_bytes` is how much is read at a time.
+    `short_rows = "pad"` accepts rows with fewer trailing fields, `long_rows = "cut_blank"` rows with more, as long as those are
+    blank. `block_bytes` is how much is read at a time.
     """
 
     encoding: str = "auto"
@@ -62,6 +116,7 @@ class DelimitedOptions(ReaderOptions):
     comment: str | None = Field(None, min_length=1)
     trailer: Pattern | None = None
     short_rows: Literal["reject", "pad"] = "reject"
+    long_rows: Literal["reject", "cut_blank"] = "reject"
     block_bytes: int = Field(4_194_304, ge=16)
 
     @field_validator("encoding")

@@ -25,6 +25,12 @@ def choose_sheet(sheets: Sequence[Sheet], options: SpreadsheetOptions) -> str:
     """Return the name of the sheet to read. Raises DeliveryError FILE-SHEET with the names of all sheets, or FILE-LIMIT."""
     if len(sheets) > options.limits.sheets:
         raise exceeded(f"workbook: {len(sheets)} sheets", options.limits.sheets, "sheets")
+    if not sheets:
+        raise DeliveryError(
+            "the workbook has no sheet that this reader knows; it may be saved as Strict Open XML",
+            'Save it as an ordinary .xlsx workbook, or set format.engine = "calamine".',
+            code="FILE-SHEET",
+        )
     visible = [sheet.name for sheet in sheets if sheet.visible]
     if options.sheet is not None:
         found, wanted = [s.name for s in sheets if s.name == options.sheet], f'sheet "{options.sheet}"'

@@ -1,4 +1,4 @@
-"""One row of a sheet as both spreadsheet engines give it, and the cells that could not be read.
+"""One row of a sheet as every spreadsheet engine gives it, and the cells that could not be read.
 
 Never holds more than one row.
 """
@@ -10,23 +10,32 @@ from typing import NamedTuple
 from transforms.formats.sheet_choice import Sheet
 
 
-class Cell(NamedTuple):
-    """A cell's text, and the rejection code with the value to show when it could not be read."""
+class CellFault(NamedTuple):
+    """A cell that could not be read: its column (0-based), the rejection code and the value to show."""
 
-    text: str
-    code: str = ""
-    shown: str = ""
-
-
-BLANK = Cell("")
+    column: int
+    code: str
+    shown: str
 
 
-@dataclass(frozen=True, slots=True)
-class SheetRow:
-    """A row as people number it, with its cells from column A on."""
+class SheetRow(NamedTuple):
+    """A row as people number it, with the texts of its cells from column A on (blank: "") and its unreadable cells."""
 
     row: int
-    cells: list[Cell]
+    cells: list[str]
+    faults: list[CellFault]
+
+    @property
+    def width(self) -> int:
+        """Return the number of cells up to the last one with something in it."""
+        filled = len(self.cells)
+        while filled and not self.cells[filled - 1].strip():
+            filled -= 1
+        return max([filled, *(fault.column + 1 for fault in self.faults)])
+
+    def is_blank(self, width: int) -> bool:
+        """Return whether nothing is in the first `width` cells."""
+        return not "".join(self.cells[:width]).strip() and all(fault.column >= width for fault in self.faults)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Workbooks (xlsx, xlsb, xls, ods) as batches of text cells, as a person sees them in the sheet.
+"""Workbooks (xlsx, xlsb, xls down to Excel 2, ods) as batches of text cells, as a person sees them in the sheet.
 
 The content decides which kind of workbook it is, never the name. Never calculates, never follows a link, never merges
 sheets. Runs only in the limited child process.
@@ -16,10 +16,10 @@ from schemas.errors import DeliveryError
 from schemas.records import CellProblem, OpenBinary, RawBatch
 from schemas.rejections import Rejection, escape_value, rejection
 from transforms.formats.content import not_a_table, not_text, shown
-from transforms.formats.header import check_header, find_header_row
+from transforms.formats.header import check_header, combine_header, find_header_row
 from transforms.formats.limits import exceeded
 from transforms.formats.options import SpreadsheetOptions
-from transforms.formats.row_filters import joined, reasons
+from transforms.formats.row_selection import RowSelection, joined
 from transforms.formats.sheet_choice import hidden_note
 from transforms.formats.sheet_rows import OpenSheet, SheetRow
 from transforms.formats.xlsx_package import check_package
@@ -28,6 +28,7 @@ _HEAD_BYTES = 4_096
 _HEAD_ROWS = 100
 _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_NO_OTHERS = pl.DataFrame(schema={"row": pl.Int64, "kind": pl.String, "text": pl.String})
 _CONTROL = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F]"  # line breaks and tabs inside a cell are content
 
 
@@ -43,6 +44,7 @@ def read(open_binary: OpenBinary, options: SpreadsheetOptions) -> Iterator[RawBa
 
 def _open(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
     """Return the chosen sheet; zip packages are checked before anything parses them."""
+    from transforms.formats.biff_cells import BIFF, open_biff
     from transforms.formats.calamine_cells import open_calamine
     from transforms.formats.xlsx_cells import open_xlsx
 
@@ -60,6 +62,8 @@ def _open(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
         return open_xlsx(stream, options) if by_openpyxl else open_calamine(stream, options)
     if head.startswith(_OLE):
         return open_calamine(stream, options)
+    if BIFF.match(head):
+        return open_biff(stream, options)
     found = not_text(head) or f"{not_a_table(head) or 'text'} (magic bytes {shown(head)})"
     raise DeliveryError(
         f"the file is not a workbook this reader knows but {found}",
@@ -75,6 +79,7 @@ class _Table:
 
     opened: OpenSheet
     options: SpreadsheetOptions
+    selection: RowSelection
     header: tuple[str, ...]
     header_row: int | None
     rows: Iterator[SheetRow]
@@ -86,31 +91,39 @@ class _Table:
 
 def _find_table(opened: OpenSheet, options: SpreadsheetOptions) -> _Table:
     """Return the table with its header found and checked, its rows from the first below the header on."""
-    declared = options.header_row
+    declared = options.first_row or options.header_row
     head = list(islice(opened.read(), _HEAD_ROWS + (declared if isinstance(declared, int) else 0)))
-    if not any(_width(row) for row in head):
+    if not any(row.width for row in head):
         raise DeliveryError(
             f'sheet "{escape_value(opened.name)}" holds no value', "Send the sheet with its rows.", code="FILE-EMPTY", row=1
         )
     if options.header:
         before = _header_position(head, options)
         found = head[before].row
-        cells = [cell.text for cell in head[before].cells[: _width(head[before])]]
-        names = check_header(cells, found, options.limits)
+        names = check_header(_names(head[before:], options), found, options.limits)
+        first = max(found + options.header_rows, options.first_row or 1)
     else:
-        before, found = 0, None
-        names = check_header([f"#{i}" for i in range(1, max(map(_width, head)) + 1)], 1, options.limits)
+        before, found, first = 0, None, options.first_row or 1
+        width = max((row.width for row in head if row.row >= first), default=1)
+        names = check_header([f"#{i}" for i in range(1, width + 1)], 1, options.limits)
     wanted = {name.strip().casefold() for name in options.identifier_columns}
     opened.identifiers.update(i for i, name in enumerate(names) if name.casefold() in wanted)
     opened.notes[:] = hidden_note(opened.sheets, opened.name)
-    rows = islice(opened.read(), before + (found is not None), None)
-    return _Table(opened, options, names, found, rows, Counter(preamble=before))
+    above = [row for row in head if row.row < first]
+    within = [] if found is None else [row for row in above if found <= row.row < found + options.header_rows]
+    rows = islice(opened.read(), len(above), None)
+    return _Table(opened, options, RowSelection(options, names), names, found, rows, Counter(preamble=len(above) - len(within)))
+
+
+def _names(head: list[SheetRow], options: SpreadsheetOptions) -> list[str]:
+    """Return the column names of the header that begins with the first row of `head`."""
+    rows = [row for row in head if row.row < head[0].row + options.header_rows]
+    return combine_header([row.cells[: row.width] for row in rows])
 
 
 def _header_position(head: list[SheetRow], options: SpreadsheetOptions) -> int:
     if options.header_row == "auto":
-        texts = [[cell.text for cell in row.cells[: _width(row)]] for row in head]
-        return find_header_row(texts, options.expected_columns)
+        return find_header_row([_names(head[i:], options) for i in range(len(head))], options.expected_columns)
     found = next((i for i, row in enumerate(head) if row.row == options.header_row), None)
     if found is None:
         raise DeliveryError(
@@ -122,17 +135,13 @@ def _header_position(head: list[SheetRow], options: SpreadsheetOptions) -> int:
     return found
 
 
-def _width(row: SheetRow) -> int:
-    """Return the number of cells up to the last one with something in it."""
-    return max((i for i, cell in enumerate(row.cells, 1) if cell.text.strip() or cell.code), default=0)
-
-
 def _batches(table: _Table) -> Iterator[RawBatch]:
     """Yield full batches as they fill, and the last one, which carries the notes that only the end knows."""
     kept: list[SheetRow] = []
+    width = len(table.header)
     for row in table.rows:
         _check_limits(row, table)
-        if table.options.skip_blank and not any(c.text.strip() or c.code for c in row.cells[: len(table.header)]):
+        if table.options.skip_blank and row.is_blank(width):
             table.skipped["blank"] += 1
             continue
         kept.append(row)
@@ -152,28 +161,38 @@ def _check_limits(row: SheetRow, table: _Table) -> None:
         raise exceeded(f"row {row.row}: more than {limits.cells} cells", limits.cells, "cells", row=row.row)
     if table.data_rows > limits.rows:
         raise exceeded(f"row {row.row}: more than {limits.rows} rows", limits.rows, "rows", row=row.row)
-    for position, cell in enumerate(row.cells):
-        if len(cell.text) * 4 > limits.field_bytes and len(cell.text.encode()) > limits.field_bytes:
+    if max(map(len, row.cells), default=0) * 4 > limits.field_bytes:
+        _check_field_sizes(row, table)
+    if len(row.cells) > len(table.header):
+        table.beyond += row.width > len(table.header)
+
+
+def _check_field_sizes(row: SheetRow, table: _Table) -> None:
+    limit = table.options.limits.field_bytes
+    for position, text in enumerate(row.cells):
+        size = len(text.encode())
+        if size > limit:
             name = table.header[position] if position < len(table.header) else f"#{position + 1}"
-            found = f'row {row.row}, column "{escape_value(name)}": a cell of {len(cell.text.encode())} bytes'
-            raise exceeded(found, limits.field_bytes, "field_bytes", row=row.row, column=escape_value(name))
-    table.beyond += _width(row) > len(table.header)
+            found = f'row {row.row}, column "{escape_value(name)}": a cell of {size} bytes'
+            raise exceeded(found, limit, "field_bytes", row=row.row, column=escape_value(name))
 
 
 def _batch(rows: list[SheetRow], table: _Table, *, notes: tuple[str, ...] = ()) -> RawBatch:
     frame = _frame(rows, len(table.header))
     texts = joined(frame, len(table.header))
-    why = reasons(texts, table.options.footer, None)
-    control = texts.str.contains(_CONTROL) & (why == "")
-    table.skipped["footer"] += int((why == "footer").sum())
+    if table.selection.selects:
+        frame, left_out = table.selection.apply(frame, texts, _NO_OTHERS)
+        table.skipped.update(left_out["kind"])
+        texts = joined(frame, len(table.header))
+    control = texts.str.contains(_CONTROL)
     rejections: list[Rejection] = [
         rejection("ROW-CONTROL", row=row, value=text)
         for row, text in zip(frame["row"].filter(control), texts.filter(control), strict=True)
     ]
-    frame = frame.filter((why == "") & ~control)
+    frame = frame.filter(~control)
     skipped, table.skipped = dict(+table.skipped), Counter()
     reading = {"sheet": table.opened.name, "header_row": table.header_row, "engine": table.opened.engine}
-    return RawBatch(table.header, frame, tuple(rejections), tuple(_problems(rows, frame, table)), skipped, reading, notes)
+    return RawBatch(table.selection.header, frame, tuple(rejections), tuple(_problems(rows, frame, table)), skipped, reading, notes)
 
 
 def _frame(rows: list[SheetRow], width: int) -> pl.DataFrame:
@@ -181,18 +200,19 @@ def _frame(rows: list[SheetRow], width: int) -> pl.DataFrame:
         "row": pl.Series([row.row for row in rows], dtype=pl.Int64),
         "line": pl.Series([None] * len(rows), dtype=pl.Int64),
     }
-    for i in range(width):
-        cells = [row.cells[i].text if i < len(row.cells) else "" for row in rows]
-        columns[f"c{i}"] = pl.Series(cells, dtype=pl.String)
+    blanks = [""] * width
+    padded = [row.cells[:width] if len(row.cells) >= width else [*row.cells, *blanks[len(row.cells) :]] for row in rows]
+    cells = zip(*padded, strict=True) if padded else ((),) * width
+    columns |= {f"c{i}": pl.Series(texts, dtype=pl.String) for i, texts in enumerate(cells)}
     return pl.DataFrame(columns)
 
 
 def _problems(rows: list[SheetRow], kept: pl.DataFrame, table: _Table) -> Iterator[CellProblem]:
     """Yield the unreadable cells of rows that are in the frame and of columns that have a header."""
-    numbers = set(kept["row"])
-    for row in rows:
-        if row.row not in numbers:
-            continue
-        for column, cell in enumerate(row.cells[: len(table.header)]):
-            if cell.code:
-                yield CellProblem(row.row, None, column, cell.code, cell.shown)
+    faulty = [row for row in rows if row.faults]
+    numbers = set(kept["row"]) if faulty else set()
+    for row in faulty:
+        if row.row in numbers:
+            for fault in row.faults:
+                if fault.column < len(table.header):
+                    yield CellProblem(row.row, None, fault.column, fault.code, fault.shown)

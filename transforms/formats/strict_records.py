@@ -110,8 +110,15 @@ def _kind(text: str, split: Split, layout: Layout, options: DelimitedOptions) ->
         return "ROW-QUOTE"
     if options.skip_blank and not any(field.strip(" \t") for field in split.fields):
         return "blank"
-    short = width < layout.width and options.short_rows != "pad"
-    return "width" if short or width > layout.width else "ok"
+    short = width < layout.width and options.short_rows == "pad"
+    return "ok" if short or _fits(split, layout, options) else "width"
+
+
+def _fits(split: Split, layout: Layout, options: DelimitedOptions) -> bool:
+    """Return whether the record has the header's fields, and beyond them at most such as are cut off."""
+    beyond = split.fields[layout.width :]
+    cut = options.long_rows == "cut_blank" and not any(field.strip(" \t") for field in beyond)
+    return len(split.fields) >= layout.width and (cut or not beyond)
 
 
 def _refuse_swallowing(split: Split, raw: Sequence[str], place: _Place, layout: Layout, options: DelimitedOptions) -> None:
@@ -124,7 +131,7 @@ def _refuse_swallowing(split: Split, raw: Sequence[str], place: _Place, layout: 
         why, code = "a quote is opened and not closed before the end of the file", "FILE-UNREADABLE"
     elif split.bare and split.bare_line:
         why, code = f"a quote is opened that meets another quote {split.bare_line} lines below", "FILE-UNREADABLE"
-    elif split.lines > 1 and len(split.fields) != layout.width and _holds_a_whole_row(raw[: split.lines], layout):
+    elif split.lines > 1 and not _fits(split, layout, options) and _holds_a_whole_row(raw[: split.lines], layout):
         why, code = f"a quote is opened that swallows the next {split.lines - 1} rows", "FILE-UNREADABLE"
     else:
         return

@@ -17,6 +17,7 @@ from transforms.formats.limits import Limits, exceeded
 PackageKind = Literal["xlsx", "xlsb", "ods"]
 
 _CHUNK = 8_192  # the rough depth is exact to this many bytes
+_MEASURED = 1_000_000  # parts up to this size are measured exactly: it takes 20 ms
 _XML_NAMES = (".xml", ".rels", ".vml", ".rdf")
 _OPENING = re.compile(rb"<[^/!?]")
 _ENCRYPTED = 0x1
@@ -94,6 +95,8 @@ def _check_member(package: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Lim
                     if depth > limits.xml_depth:
                         _check_exact_depth(package, member, limits)
                         depth = -(1 << 62)  # measured exactly: the rough count met markup inside text
+        if is_xml and depth >= 0 and member.file_size <= _MEASURED:
+            _check_exact_depth(package, member, limits, well_formed=False)
     except (zipfile.BadZipFile, EOFError) as error:
         raise _broken(f"{place}: CRC or data is wrong, the file was damaged on its way", str(error)) from error
     except (zipfile.LargeZipFile, NotImplementedError, zlib.error) as error:
@@ -105,7 +108,8 @@ def _depth_change(chunk: bytes) -> int:
     return len(_OPENING.findall(chunk)) - chunk.count(b"</") - chunk.count(b"/>")
 
 
-def _check_exact_depth(package: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> None:
+def _check_exact_depth(package: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits, *, well_formed: bool = True) -> None:
+    """Raise DeliveryError FILE-LIMIT for a part that nests too deep; not `well_formed`: broken XML is left to whoever reads it."""
     parser = expat.ParserCreate()
     place = f"member {escape_value(member.filename)}"
     depth = 0
@@ -125,7 +129,8 @@ def _check_exact_depth(package: zipfile.ZipFile, member: zipfile.ZipInfo, limits
         with package.open(member) as part:
             parser.ParseFile(part)
     except _NOT_XML as error:
-        raise _broken(f"{place}: not well-formed XML", str(error)) from error
+        if well_formed:
+            raise _broken(f"{place}: not well-formed XML", str(error)) from error
 
 
 class _Prolog:

@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from stockfeed.pipeline import overdue, retain
 from tests.integration.pipeline.conftest import many
 
@@ -69,3 +71,42 @@ def test_overdue_names_stale_feeds_and_changes_nothing(world):
     world.clock.advance(hours=25)
     assert overdue(world.app) == ("acme.stock",)
     assert not world.query("SELECT is_stale FROM feed")[0].is_stale
+
+
+def test_bytes_that_arrive_again_while_retention_runs_stay(world):
+    import importlib
+
+    module = importlib.import_module("stockfeed.pipeline.retention")
+    world.configure("trust_first = true\nrepeats = true")
+    for quantity in (10, 11, 12):
+        world.deliver(many(30, quantity))
+    world.clock.advance(days=91)
+    ((sha256, known),) = module._expired(world.app, world.clock.now)
+    world.deliver(many(30, 10))
+    assert module._discard(world.app, sha256, known, world.clock.now) == 0
+    assert world.app.archive.verify(sha256)
+
+
+def test_retention_waits_until_stored_bytes_are_in_the_ledger(world):
+    import fcntl
+
+    world.configure().deliver({"A": 1})
+    folder = os.open(world.app.archive.root, os.O_RDONLY)
+    try:
+        with world.app.archive.kept(), pytest.raises(BlockingIOError):
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with world.app.archive.removing(), pytest.raises(BlockingIOError):
+            fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    finally:
+        os.close(folder)
+
+
+def test_parts_left_in_the_archive_by_killed_runs_are_removed(world):
+    world.configure().deliver({"A": 1})
+    (sha256,) = hashes(world)
+    part = world.app.archive.path(sha256).with_name(f"{sha256}.77.part")
+    part.write_bytes(b"half")
+    instant = world.clock.now.timestamp() - 2 * 86_400
+    os.utime(part, (instant, instant))
+    retain(world.app)
+    assert archived(world) == {sha256}

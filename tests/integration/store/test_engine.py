@@ -79,3 +79,21 @@ def test_a_locked_database_is_a_transient_error(tmp_path):
 def test_an_unusable_address_is_a_config_error(url: str):
     with pytest.raises(ConfigError):
         make_engine(url)
+
+
+def test_a_database_of_the_first_revision_is_brought_up_to_date_with_its_rows(tmp_path):
+    from alembic import command
+
+    from stockfeed.store import upgrade as module
+
+    engine = make_engine(f"sqlite:///{tmp_path / 'old.sqlite3'}")
+    config = module._alembic()
+    with write(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("INSERT INTO clock VALUES ('kept', 7)"))
+    assert module.upgrade(engine) == module.newest_revision()
+    with read(engine) as connection:
+        assert connection.execute(text("SELECT value FROM clock WHERE name = 'kept'")).scalar() == 7
+        assert connection.execute(text("SELECT arrival_findings, locations FROM delivery")).all() == []
+    engine.dispose()

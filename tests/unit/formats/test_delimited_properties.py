@@ -12,6 +12,7 @@ from transforms.formats.delimited import read
 from transforms.formats.delimited_block import BlockPlace, parse_block
 from transforms.formats.layout import Layout
 from transforms.formats.options import DelimitedOptions
+from transforms.formats.row_selection import RowSelection
 from transforms.formats.strict_records import read_strictly
 
 TEXT = st.text(alphabet=st.sampled_from("aZ0 ,;|\t\"'\n\ré\u0301漢–\u00a0=#"), max_size=8)
@@ -67,13 +68,14 @@ def test_where_blocks_are_cut_changes_nothing(text, block_bytes):
 
 
 @settings(max_examples=600, deadline=None)
-@given(text=DAMAGED)
-@example(text='x,"a\ny,b,c\nz",1\n')
-@example(text='"","",""\n,,\n')
-@example(text='a,b"c,d\na,"b"c,d\n')
-def test_the_fast_path_and_the_strict_path_agree(text):
+@given(text=DAMAGED, long_rows=st.sampled_from(["reject", "cut_blank"]))
+@example(text='x,"a\ny,b,c\nz",1\n', long_rows="reject")
+@example(text='"","",""\n,,\n', long_rows="reject")
+@example(text='a,b"c,d\na,"b"c,d\n', long_rows="reject")
+@example(text='a,b,c,\na,b,c,""\na,b,c,,\na,b,c,d\na,b,c, \n', long_rows="cut_blank")
+def test_the_fast_path_and_the_strict_path_agree(text, long_rows):
     layout = Layout(Dialect(",", '"'), ("a", "b", "c"), 0, 0, None)
-    options = DelimitedOptions()
+    options = DelimitedOptions(long_rows=long_rows)
     lines = block_lines(text.encode(), "utf-8")
     refusal = None
     try:
@@ -82,10 +84,10 @@ def test_the_fast_path_and_the_strict_path_agree(text):
         refusal = error
     if refusal is not None:
         with pytest.raises(DeliveryError) as caught:
-            parse_block(lines, layout, options, BlockPlace(1, 1, last=True, terminated=True))
+            parse_block(lines, layout, options, BlockPlace(1, 1, last=True, terminated=True), RowSelection(options, layout.header))
         assert (caught.value.code, caught.value.row) == (refusal.code, refusal.row)
         return
-    fast = parse_block(lines, layout, options, BlockPlace(1, 1, last=True, terminated=True))
+    fast = parse_block(lines, layout, options, BlockPlace(1, 1, last=True, terminated=True), RowSelection(options, layout.header))
     assert fast.frame.rows() == strict.cells(3).rows()
     rejected = [(r.row, r.line) for r in strict.records if r.kind not in {"ok", "blank"}]
     assert [(r.row, r.line) for r in fast.rejections] == rejected

@@ -2,8 +2,18 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from transforms.formats.number_text import lost_digits, moment_text, number_format, number_text, plain_number
+from transforms.formats.number_text import (
+    NumberFormat,
+    cell_number,
+    lost_digits,
+    moment_text,
+    number_format,
+    number_text,
+    plain_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +77,27 @@ def test_dates_are_iso_and_show_a_time_only_if_the_format_does():
     assert moment_text(date(2026, 3, 1), "d") == "2026-03-01"
     assert moment_text(time(2, 30), "h:mm") == "02:30:00"
     assert moment_text(timedelta(hours=30), "[h]:mm") == "30:00:00"
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.decimals(-(10**9), 10**9, places=3).map(float)
+    | st.integers(-(10**16), 10**16)
+)
+def test_a_number_cell_reads_the_same_on_the_short_way(value):
+    form = NumberFormat()
+    text, sure = cell_number(repr(value), form, identifier=False)
+    assert text == number_text(plain_number(repr(value)), form)
+    assert sure == (not lost_digits(plain_number(repr(value))))
+
+
+def test_a_negative_zero_is_a_zero():
+    assert cell_number("-0.0", NumberFormat(), identifier=False) == ("0", True)
+
+
+def test_zeros_behind_the_point_are_kept_in_identifiers_only():
+    two = NumberFormat(1, 2)
+    assert cell_number("9.5", two, identifier=False) == ("9.5", True)
+    assert cell_number("9.5", two, identifier=True) == ("9.50", True)
+    assert cell_number("9.5", NumberFormat(), identifier=True) == ("9.5", False)
+    assert cell_number("7", NumberFormat(5), identifier=False) == ("00007", True)

@@ -295,6 +295,15 @@ def test_shared_and_formatted_strings_are_read_and_cells_without_a_reference_fol
     assert read.places == [(2, None)]
 
 
+def test_characters_that_xml_cannot_hold_are_read_from_their_names(read_sheet):
+    strings = "<si><t>sku</t></si><si><t>A_x000D_\n</t></si><si><t>_x005F_x000D_ _x0041_ x_x00</t></si>"
+    rows = '<row r="1"><c t="s"><v>0</v></c></row><row r="2"><c t="s"><v>1</v></c></row><row r="3"><c t="s"><v>2</v></c></row>'
+    rows += '<row r="4"><c t="inlineStr"><is><t>B_x000d_</t></is></c></row>'
+    rows += '<row r="5"><c t="str"><f>A1</f><v>C_x0009_D</v></c></row>'
+    result = read_sheet(with_shared_strings(strings, rows))
+    assert [row[0] for row in result.cells] == ["A\r\n", "_x000D_ _x0041_ x_x00", "B\r", "C\tD"]
+
+
 def test_a_string_that_is_not_in_the_table_of_strings_is_refused(read_sheet):
     data = with_shared_strings(
         "<si><t>sku</t></si>", '<row r="1"><c r="A1" t="s"><v>0</v></c></row><row r="2"><c r="A2" t="s"><v>7</v></c></row>'

@@ -42,7 +42,11 @@ def test_an_empty_delta_is_normal():
 
 
 def test_all_rows_rejected_is_held():
-    assert ("ALL-REJECTED", "hold") in codes(make([], rejected=7))
+    assert ("ALL-REJECTED", "hold") in codes(make([], rejected=7), NORMAL)
+
+
+def test_a_first_delivery_with_all_rows_rejected_is_rejected_as_there_is_nothing_to_release():
+    assert codes(make([], rejected=7)) == {("ALL-REJECTED", "reject")}
 
 
 def test_all_zero_is_held_however_small():
@@ -91,8 +95,12 @@ def test_the_row_count_is_held_outside_thirty_percent(rows: int, held: bool):  #
 @pytest.mark.parametrize(("rejected", "expected"), [(60, "hold"), (50, "warn"), (20, None)])
 def test_more_than_five_percent_rejected_rows_is_held(rejected: int, expected: str | None):
     new = make([3] * (1000 - rejected), rejected=rejected)
-    found = {s for c, s in codes(new) if c == "ROWS-REJECTED"}
+    found = {s for c, s in codes(new, NORMAL) if c == "ROWS-REJECTED"}
     assert found == ({expected} if expected else set())
+
+
+def test_many_rejected_rows_of_a_first_delivery_are_a_warning_because_they_take_no_level_away():
+    assert codes(make([3] * 7, rejected=28)) == {("ROWS-REJECTED", "warn")}
 
 
 def test_fractions_do_not_count_below_twenty_rows():

@@ -52,3 +52,23 @@ def test_missing_or_doubled_warehouse_columns_are_errors_of_the_delivery(make_fe
             make_feed({"supplier_sku": "sku"}, wide={"pattern": "(Stock|Bestand) (?P<location>.+)"}), (*HEADER, "Bestand North")
         )
     assert caught.value.code == "HEADER-DUPLICATE"
+
+
+def test_a_warehouse_that_is_switched_off_gives_no_record_whatever_its_cell_says(make_feed: Any, make_batch: Any) -> None:
+    header = ("sku", "Qty N", "On N", "Qty S", "On S")
+    enabled = {"column": "On {location}", "true": ["Y"], "false": ["N"]}
+    wide = {"pattern": "Qty (?P<location>.+)", "enabled": enabled, "blank": "reject"}
+    rows = [("A", "0", "N", "5", "Y"), ("B", "many", "N", "2", "y"), ("C", "", "N", "", "Y"), ("D", "1", "maybe", "1", "Y")]
+    result = normalise(make_batch(header, rows), make_plan(make_feed({"supplier_sku": "sku"}, wide=wide), header))
+    assert result.records.select("supplier_sku", "location", "on_hand").rows() == [("A", "S", 5000), ("B", "S", 2000)]
+    problems = [(r.row, r.column, r.code) for r in result.rejections]
+    assert problems == [(4, "Qty S", "QTY-BLANK"), (5, "On N", "VALUE-UNKNOWN")]
+
+
+def test_a_flag_column_that_is_not_there_is_missing_like_any_other(make_feed: Any) -> None:
+    wide = {"columns": {"N": "Qty N"}, "enabled": {"column": "On {location}", "false": ["N"]}}
+    feed = make_feed({"supplier_sku": "sku"}, wide=wide)
+    with pytest.raises(DeliveryError, match="'On N' for location N"):
+        make_plan(feed, ("sku", "Qty N"))
+    wide["enabled"]["required"] = False
+    assert make_plan(make_feed({"supplier_sku": "sku"}, wide=wide), ("sku", "Qty N")).wide[0].enabled is None
