@@ -97,13 +97,16 @@ def _count(number: int, noun: str) -> str:
 
 
 @feeds.command("try")
-@click.argument("feed")
+@click.argument("feed", required=False)
 @click.option("--file", "file", type=click.Path(path_type=Path), required=True, help="A file as the supplier sends it.")
 @click.option("--stage", type=click.Choice(["read", "rules"]), default="rules", help="Stop after reading, or apply all rules.")
 @json_option
 @pass_session
-def try_feed(session: Session, feed: str, file: Path, *, stage: str, as_json: bool) -> int:
+def try_feed(session: Session, feed: str | None, file: Path, *, stage: str, as_json: bool) -> int:
     """Show what a file would give, without a server or a database.
+
+    Without a feed: guess a first configuration for the file, and print it
+    as TOML with what it is unsure of. A person decides and saves it.
 
     \b
     Exit codes: 0 it would be applied (also with rejected rows), 2 held,
@@ -113,15 +116,22 @@ def try_feed(session: Session, feed: str, file: Path, *, stage: str, as_json: bo
     Example:
       stockfeed feeds try acme.stock --file sample.csv
       stockfeed feeds try acme.stock --file sample.csv --json --stage read
+      stockfeed feeds try --file stranger.csv
     """
     from schemas.errors import ConfigError
-    from stockfeed.cli.trial import report_trial
-    from stockfeed.pipeline.trial import try_file
-    from stockfeed.settings import load_feed
+    from stockfeed.cli.trial import report_guess, report_trial
 
-    typed = load_feed(session.settings, feed)
+    typed = None
+    if feed is not None:
+        from stockfeed.settings import load_feed
+
+        typed = load_feed(session.settings, feed)
     if not file.is_file():
         raise ConfigError(f"there is no file {file}", "Give the path of a file as the supplier sends it.")
+    if feed is None or typed is None:
+        return report_guess(file, as_json=as_json)
+    from stockfeed.pipeline.trial import try_file
+
     lines = try_file(session.settings, typed, file, stage="read" if stage == "read" else "rules")
     return report_trial(lines, file=file, feed=feed, as_json=as_json)
 

@@ -6,7 +6,7 @@ Never judges: the outcome comes from the summary line of the pipeline.
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,18 @@ def report_trial(lines: Lines, *, file: Path, feed: str, as_json: bool) -> int:
     else:
         _tell(whole, file=file, feed=feed)
     return ended.exit_code
+
+
+def report_guess(file: Path, *, as_json: bool) -> int:
+    """Write a first configuration for a stranger's file: only TOML, or one JSON object; return 0. Raises DeliveryError."""
+    from stockfeed.pipeline.first_config import first_config
+
+    guessed = first_config(file)
+    if as_json:
+        emit_json({"type": "guess", "file": file.name, "toml": guessed.toml, "guesses": [asdict(one) for one in guessed.guesses]})
+    else:
+        emit(guessed.toml.rstrip("\n"))
+    return 0
 
 
 @dataclass

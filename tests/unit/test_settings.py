@@ -180,8 +180,10 @@ def changed(old: str, new: str, text: str = SUPPLIER) -> str:
         (
             'type = "folder"',
             'type = "foldr"',
-            "suppliers/acme.toml:10: feed.source.type: unknown source type 'foldr'; did you mean 'folder'?"
-            " known: folder, ftp, sftp, web_file",
+            (
+                "suppliers/acme.toml:10: feed.source.type: unknown source type 'foldr'; did you mean 'folder'? "
+                "known: folder, ftp, sftp, web_file"
+            ),
         ),
         (
             'type = "delimited"',

@@ -1,0 +1,159 @@
+"""`feeds try` without a feed: a stranger's file looked at, and a first supplier file guessed from it.
+
+Reads a sample only; workbooks and archives in the limited child process. Never writes a file, and never reads a feed by a guess.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import DeliveryError
+from schemas.feed_config import TypedSection
+from schemas.records import RawBatch
+from stockfeed.reading import read_batches
+from transforms.formats.content import ARCHIVE_HEAD, archive_kind, not_a_table, not_text
+from transforms.guess import Guess, guess_config
+from transforms.guess_header import Rows
+from transforms.guess_text import guess_text
+from transforms.guess_toml import as_toml
+
+_SAMPLE_BYTES = 262_144
+_SAMPLE_ROWS = 2_000
+_SAMPLE_COLUMNS = 1_000
+_LONGEST_CODE = 60
+_ELSE = frozenset({"FILE-NOT-TABLE", "FILE-ENCODING", "FILE-UNREADABLE"})  # may be read in another way
+_STOCK_SHEET = r"(?i)stock|inventor|bestand|lager|existenc|giacenz|magazzin|voorraad|остат|склад|库存|庫存|在庫"
+_WORKBOOKS = ("an old Excel workbook", "a workbook of")
+
+
+@dataclass(frozen=True, slots=True)
+class FirstConfig:
+    """A guessed supplier file: its text, and each guess with its evidence."""
+
+    toml: str
+    guesses: tuple[Guess, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    form: tuple[Guess, ...]  # how the file is read
+    rows: Rows
+    workbook: bool
+    whole: bool
+
+
+def first_config(path: Path) -> FirstConfig:
+    """Return a first supplier file for the file at `path`. Raises DeliveryError when it is no table in any form known here."""
+    sample = _sample(path)
+    rows = [(row, cells[:_SAMPLE_COLUMNS]) for row, cells in sample.rows]
+    if not any(character.isalnum() for _, cells in rows for cell in cells for character in cell):
+        raise DeliveryError("the file holds no row with a value", "Give a file with some records in it.", code="FILE-EMPTY")
+    guesses = guess_config(_code(path), sample.form, rows, workbook=sample.workbook, whole=sample.whole)
+    return FirstConfig(as_toml(guesses, file=path.name), tuple(guesses))
+
+
+def _code(path: Path) -> str:
+    """Return a supplier code made of the file's name."""
+    plain = unicodedata.normalize("NFKD", path.stem.casefold()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "_", plain)[:_LONGEST_CODE].strip("_") or "supplier"
+
+
+def _sample(path: Path) -> _Sample:
+    with path.open("rb") as stream:
+        data = stream.read(_SAMPLE_BYTES)
+        whole = not stream.read(1)
+    if not data:
+        raise DeliveryError("the file is empty (0 bytes)", "Give a file with some records in it.", code="FILE-EMPTY")
+    found, packed = not_text(data), archive_kind(data[:ARCHIVE_HEAD])
+    if found and found.startswith(_WORKBOOKS):
+        return _workbook(path, {})
+    if packed == "zip":
+        try:
+            return _workbook(path, {})
+        except DeliveryError as error:
+            if error.code not in _ELSE:
+                raise
+    if packed:
+        return _packed(path, packed)
+    document = found or not_a_table(data)
+    if document:
+        told = f"the file is neither delimited text nor a workbook but {document}"
+        raise DeliveryError(told, "Check what the address or folder delivers.", code="FILE-NOT-TABLE")
+    return _text(data, whole=whole)
+
+
+def _text(data: bytes, *, whole: bool) -> _Sample:
+    text = guess_text(data, whole=whole)
+    form = [
+        Guess("feed.format.type", "delimited", "the file is text", "sure"),
+        Guess("feed.format.encoding", text.encoding, text.encoding_evidence, "sure" if text.encoding_sure else "unsure"),
+        Guess("feed.format.delimiter", text.delimiter, "it splits most sampled rows into the same number of cells", "likely"),
+    ]
+    if not text.quote:
+        form.append(Guess("feed.format.quote", "", text.quote_evidence, "unsure"))
+    return _Sample(tuple(form), text.rows, workbook=False, whole=whole)
+
+
+def _packed(path: Path, kind: str) -> _Sample:
+    """Return the sample of the table inside an archive: text in UTF-8 or marked, text in cp1252, or a workbook."""
+    archive = Guess("feed.format.archive", "auto", f"the file is a {kind} archive by its first bytes", "sure")
+    refused: DeliveryError | None = None
+    for encoding in ("auto", "cp1252"):
+        ragged = {"short_rows": "pad", "long_rows": "cut_blank"}
+        try:
+            batch = _first_batch(path, {"type": "delimited", "archive": "auto", "encoding": encoding, **ragged})
+        except DeliveryError as error:
+            if error.code not in _ELSE:
+                raise
+            refused = error
+            continue
+        if encoding == "auto" and any(one.code == "ENC-BAD" for one in batch.rejections):
+            continue
+        told = f"read as {batch.reading['encoding']}" if encoding == "auto" else "the text inside is not UTF-8"
+        form = (
+            Guess("feed.format.type", "delimited", "the file inside is text", "sure"),
+            archive,
+            Guess("feed.format.encoding", encoding, told, "likely" if encoding == "auto" else "unsure"),
+            Guess(
+                "feed.format.delimiter", batch.reading["delimiter"], "it splits most rows into the same number of cells", "likely"
+            ),
+        )
+        return _Sample(form, _rows(batch), workbook=False, whole=batch.frame.height < _SAMPLE_ROWS)
+    if refused is None or refused.code != "FILE-NOT-TABLE":
+        raise refused or DeliveryError("the text inside the archive has no known encoding", code="FILE-ENCODING")
+    sample = _workbook(path, {"archive": "auto"})
+    return _Sample((*sample.form, archive), sample.rows, workbook=True, whole=sample.whole)
+
+
+def _workbook(path: Path, options: dict[str, str]) -> _Sample:
+    """Return the sample of a workbook's only visible sheet, or of the only one whose name says stock."""
+    form = [Guess("feed.format.type", "spreadsheet", "the file is a workbook", "sure")]
+    try:
+        batch = _first_batch(path, {"type": "spreadsheet", **options})
+    except DeliveryError as error:
+        if error.code != "FILE-SHEET":
+            raise
+        try:
+            batch = _first_batch(path, {"type": "spreadsheet", "sheet_pattern": _STOCK_SHEET, **options})
+        except DeliveryError as again:
+            raise error from again  # the first one tells the sheets
+        told = "several sheets are visible, and only this one's name says stock"
+        form.append(Guess("feed.format.sheet", batch.reading["sheet"], told, "unsure"))
+    return _Sample(tuple(form), _rows(batch), workbook=True, whole=batch.frame.height < _SAMPLE_ROWS)
+
+
+def _first_batch(path: Path, section: dict[str, str]) -> RawBatch:
+    """Return the first rows as cells, without a header."""
+    options = {**section, "header": False, "batch_rows": _SAMPLE_ROWS}
+    batches = read_batches(path, TypedSection.model_validate(options))
+    try:
+        return next(iter(batches))
+    finally:
+        close = getattr(batches, "close", None)
+        if close is not None:
+            close()  # ends the child process
+
+
+def _rows(batch: RawBatch) -> Rows:
+    return [(row[0], row[2:]) for row in batch.frame.iter_rows()]

@@ -1,0 +1,163 @@
+import tomllib
+
+import pytest
+
+from schemas.feed_config import SupplierFile
+from transforms.guess import NOTHING, guess_config
+from transforms.guess_cells import cells
+from transforms.guess_header import guess_header
+from transforms.guess_names import meaning
+from transforms.guess_text import guess_text
+from transforms.guess_toml import as_toml
+
+NORDWIND = """Nordwind Handel GmbH
+Artikel;Bestand;Wieder da;EAN;EK-Preis
+00471;1.250;;4006381333931;12,50
+A-100;10+;;;3,99
+A-101;auf Anfrage;24.12.2026;;1.204,00
+A-102;ausverkauft;;4006381333931;7,10
+Summe;1.260;;;
+"""
+
+
+def numbered(text, delimiter=";"):
+    return [(at, tuple(line.split(delimiter))) for at, line in enumerate(text.splitlines(), 1)]
+
+
+def guessed(text, delimiter=";", **options):
+    guesses = guess_config("acme", [], numbered(text, delimiter), workbook=False, whole=True, **options)
+    return {guess.key: guess for guess in guesses}
+
+
+def test_a_file_with_a_title_a_total_and_german_names_is_understood():
+    found = guessed(NORDWIND)
+    assert {
+        key: found[key].value for key in found if key.startswith(("feed.columns", "feed.format", "feed.decimal", "feed.tho"))
+    } == {
+        "feed.decimal": ",",
+        "feed.thousands": ".",
+        "feed.format.header_row": 2,
+        "feed.format.footer": found["feed.format.footer"].value,
+        "feed.columns.supplier_sku": "Artikel",
+        "feed.columns.on_hand": "Bestand",
+        "feed.columns.next_available_on": {"column": "Wieder da", "formats": "%d.%m.%Y"},
+        "feed.columns.gtin": "EAN",
+        "feed.columns.unit_cost": {"column": "EK-Preis", "kind": "EK-Preis"},
+    }
+    assert "Summe" in found["feed.format.footer"].evidence
+
+
+def test_what_no_file_tells_is_for_a_person_and_offers_least_until_then():
+    found = guessed(NORDWIND)
+    open_keys = {key: guess.value for key, guess in found.items() if guess.confidence == "decide"}
+    assert open_keys["feed.timezone"] == "UTC"
+    assert open_keys["feed.quantities"] == "gross"
+    assert open_keys["feed.stale_after"] == "24h"
+
+
+def test_a_word_is_unknown_unless_it_says_none_or_holds_a_number():
+    assert guessed(NORDWIND)["feed.words"].value == {"{n}+": "{n}", "auf Anfrage": "unknown", "ausverkauft": 0}
+
+
+def test_a_file_without_a_quantity_gets_a_placeholder_and_not_the_next_best_column():
+    found = guessed("SKU,Price,Weight\nA,1.50,12\nB,2.50,13\n", ",")
+    assert found["feed.columns.on_hand"].value == NOTHING
+    assert found["feed.columns.on_hand"].confidence == "decide"
+
+
+def test_columns_with_one_quantity_name_and_a_place_are_warehouses():
+    found = guessed("SKU,Stock Berlin,Stock Paris\nA,1,2\nB,3,\n", ",")
+    assert found["feed.wide.columns"].value == {"berlin": "Stock Berlin", "paris": "Stock Paris"}
+    assert "feed.columns.on_hand" not in found
+
+
+def test_a_file_without_a_header_is_read_by_position():
+    found = guessed("A-1;4006381333931;17\nA-2;4006381333931;3\nA-3;;5\n")
+    assert found["feed.format.header"].value is False
+    assert found["feed.columns.supplier_sku"].value == "#1"
+    assert found["feed.columns.gtin"].value == "#2"
+    assert found["feed.columns.on_hand"].value == "#3"
+
+
+def test_a_number_with_two_readings_leaves_the_mark_to_a_person():
+    found = guessed("SKU;Stock\nA;1.250\nB;7\n")
+    assert found["feed.decimal"].value is None
+    assert "'1.250' has two readings" in found["feed.decimal"].evidence
+
+
+@pytest.mark.parametrize(
+    ("texts", "decimal", "thousands"),
+    [
+        (["1.250,50"], ",", "."),
+        (["1,250.50"], ".", ","),
+        (["1 250", "3"], None, " "),
+        (["12,5"], ",", None),
+        (["1.250.000"], None, "."),
+        (["7", "12"], None, None),
+        (["1.250", "0.5"], ".", None),
+    ],
+)
+def test_number_marks_are_read_off_the_numbers(texts, decimal, thousands):
+    marks = cells(texts).marks()
+    assert (marks.decimal, marks.thousands) == (decimal, thousands)
+
+
+def test_a_day_and_month_that_could_be_swapped_give_both_formats():
+    assert cells(["03/04/2026", "05/06/2026"]).date_formats()[0] == ("%d/%m/%Y", "%m/%d/%Y")
+    assert cells(["03/04/2026", "25/06/2026"]).date_formats() == (("%d/%m/%Y",), 1.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["Minimum order quantity", "Quantity Lower Bound 1", "Unavailable", "Reorder_Level", "Stock ($)", ""]
+)
+def test_a_name_that_says_something_else_is_no_quantity(name):
+    assert meaning(name, "on_hand")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("codec", "text", "found"),
+    [
+        ("utf-8", "Artikel;Größe\nA;1\n", "utf-8"),
+        ("utf-8-sig", "Artikel;Größe\nA;1\n", "auto"),
+        ("utf-16", "Artikel;Größe\nA;1\n", "auto"),
+        ("cp1252", "Référence;Quantité\nA;1\n", "cp1252"),
+        ("cp1251", "Артикул;Остаток\nГайка;1\n", "cp1251"),
+        ("gb18030", "货号;库存数量\n螺丝;1\n", "gb18030"),
+    ],
+)
+def test_an_encoding_is_guessed_and_only_a_mark_or_valid_utf8_is_sure(codec, text, found):
+    guess = guess_text(text.encode(codec), whole=True)
+    assert guess.encoding == found
+    assert guess.encoding_sure == (found in {"utf-8", "auto"})
+    assert [row for _, row in guess.rows] == [tuple(line.split(";")) for line in text.splitlines()]
+
+
+def test_inch_marks_that_are_no_quotes_turn_quoting_off():
+    text = guess_text(b'SKU;Name;Qty\nA;"3/4" bolt;1\nB;"1/2" nut;2\n', whole=True)
+    assert text.quote == ""
+    assert text.rows[1] == (2, ("A", '"3/4" bolt', "1"))
+
+
+def test_a_header_is_found_below_a_preamble():
+    assert guess_header(numbered("Stock list of today\n\nSKU;Qty\nA;1\n")).row == 3
+
+
+def test_the_text_is_toml_whatever_stands_in_the_file():
+    strange = 'SKU "x"\x7f;Qty\\;#]\n' + 'A;in "stock"\n' + "B;\x1b[31m\n" + "C;{n}\n" + "D;In Stock\nE;in stock\n"
+    guesses = guess_config("acme", [], numbered(strange), workbook=False, whole=True)
+    typed = SupplierFile.model_validate(tomllib.loads(as_toml([*guesses, *_form()], file="a\nb.csv")))
+    assert typed.supplier.code == "acme"
+    assert 'in "stock"' in typed.feed[0].words
+
+
+def test_every_unsure_key_says_so_in_a_comment():
+    text = as_toml(guess_config("acme", _form(), numbered(NORDWIND), workbook=False, whole=True), file="nordwind.csv")
+    assert text.startswith("# Guessed from nordwind.csv.")
+    assert text.count("DECIDE: ") + text.count("UNSURE: ") >= 7
+    assert SupplierFile.model_validate(tomllib.loads(text)).feed[0].columns.supplier_sku.column == ("Artikel",)
+
+
+def _form():
+    from transforms.guess import Guess
+
+    return [Guess("feed.format.type", "delimited", "the file is text", "sure")]

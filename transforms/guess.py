@@ -1,0 +1,217 @@
+"""A first configuration for a stranger's file: each key with a value, its evidence and how sure it is.
+
+Never read by a feed: a person reads it, decides what it leaves open, and saves it. Nothing here knows what only the supplier
+knows: those keys are marked "decide", with the value that offers least until then.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from transforms.guess_cells import Cells, Marks, cells
+from transforms.guess_columns import ColumnGuess, ColumnsGuess, guess_columns
+from transforms.guess_header import HeaderGuess, Rows, guess_header
+from transforms.guess_names import folded, meaning, total_words
+
+Confidence = Literal["sure", "likely", "unsure", "decide"]
+#: None: the key is left out, and its line stands there as a comment.
+Value = str | int | bool | tuple[str, ...] | dict[str, str | int] | None
+NOTHING = "?"  # stands for a column that was not found: no file has it, so `feeds try` names it as missing
+_QUANTITIES = ("on_hand", "available", "on_order")
+_NONE = frozenset({"out of stock", "sold out", "none", "no", "nein", "non", "false", "ausverkauft", "nicht verfugbar", "epuise",
+                   "rupture", "agotado", "esaurito", "uitverkocht", "brak", "нет", "нет в наличии", "無", "缺货"})  # fmt: skip
+_END_ROWS = 3
+_LONGEST_WORD = 60
+_ENOUGH = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One key of the supplier file ("feed.columns.on_hand"), its value, why, and how sure that is."""
+
+    key: str
+    value: Value
+    evidence: str
+    confidence: Confidence
+
+
+def guess_config(code: str, form: Sequence[Guess], rows: Rows, *, workbook: bool, whole: bool) -> list[Guess]:
+    """Return the guesses for a supplier `code`, in the order of a supplier file.
+
+    `form` are the guesses of how the file is read (type, encoding, delimiter, sheet), `rows` its sampled rows with their numbers,
+    `whole` whether these are all of them.
+    """
+    header = guess_header(rows)
+    width = len(header.names)
+    records = [row for row in header.below if any(cell.strip() for cell in row)]
+    table = [cells([row[at] if at < len(row) else "" for row in records]) for at in range(width)]
+    found = guess_columns(header.names, table)
+    numeric = _numeric(found)
+    return [
+        Guess("supplier.code", code, "from the file's name; it is also the name of the file to save this as", "decide"),
+        Guess("supplier.name", code, "the supplier's name for people", "decide"),
+        Guess("feed.code", "stock", f"this feed's full name is {code}.stock", "likely"),
+        *_undecidable(),
+        *_number_marks({at: table[at] for at in numeric}, workbook=workbook),
+        *_source(),
+        *form,
+        *_header_keys(header, table),
+        *_row_keys(header, records, workbook=workbook, whole=whole),
+        *_column_keys(header, table, found),
+        *_wide_keys(header, found),
+        *_word_keys([table[at] for at in _quantity_columns(found)]),
+    ]
+
+
+def _undecidable() -> list[Guess]:
+    why = {
+        "timezone": ("UTC", "the supplier's time zone; dates and times in the file are read in it"),
+        "quantities": (
+            "gross",
+            'no file tells: "net" if our open orders are taken off their numbers, "gross" if not (offers less)',
+        ),
+        "stale_after": ("24h", "how old a number may be before it counts as 0; longer than between two deliveries"),
+    }
+    return [Guess(f"feed.{key}", value, evidence, "decide") for key, (value, evidence) in why.items()]
+
+
+def _source() -> list[Guess]:
+    told = 'where the file comes from: sftp, ftp, web_file or folder, see "stockfeed feeds template"'
+    return [Guess("feed.source.type", "folder", told, "decide"), Guess("feed.source.path", "incoming", "the folder", "decide")]
+
+
+def _header_keys(header: HeaderGuess, table: Sequence[Cells]) -> list[Guess]:
+    sure: Confidence = "sure" if header.sure else "unsure"
+    if header.row is None:
+        told = f"{header.evidence}: {len(table)} columns by position; ask the supplier what they are"
+        return [Guess("feed.format.header", value=False, evidence=told, confidence="unsure")]
+    keys = [Guess("feed.format.header_row", header.row, header.evidence, sure)]
+    named = [name for name in header.names if name]
+    doubled = sorted({name for name in named if named.count(name) > 1})
+    if doubled:
+        told = (
+            f"column names occur twice ({', '.join(map(repr, doubled[:3]))}): such a file is refused until one of them is renamed"
+        )
+        keys[0] = Guess("feed.format.header_row", header.row, f"{header.evidence}; {told}", "unsure")
+    return keys
+
+
+def _row_keys(header: HeaderGuess, records: Sequence[Sequence[str]], *, workbook: bool, whole: bool) -> list[Guess]:
+    """Return the keys for rows of other widths, and for a totals row at the end."""
+    keys = []
+    width = len(header.names)
+    if not workbook and records:
+        longer = [row for row in records if len(row) > width]
+        shorter = sum(len(row) < width for row in records)
+        if len(longer) >= _ENOUGH * len(records) and not any(cell.strip() for row in longer for cell in row[width:]):
+            told = f"{len(longer)} of {len(records)} sampled rows have blank cells right of the header"
+            keys.append(Guess("feed.format.long_rows", "cut_blank", told, "likely"))
+        if shorter >= _ENOUGH * len(records):
+            told = (
+                f"{shorter} of {len(records)} sampled rows have fewer cells than the header: are the last ones left out when blank?"
+            )
+            keys.append(Guess("feed.format.short_rows", "pad", told, "unsure"))
+    ends = [next((cell for cell in row if cell.strip()), "") for row in records[-_END_ROWS:]] if whole else []
+    totals = [cell for cell in ends if cell and _is_total(cell)]
+    if totals:
+        told = f"a row at the end begins with {totals[0][:40]!r}: a total is no product"
+        keys.append(Guess("feed.format.footer", (total_words(),), told, "likely"))
+    return keys
+
+
+def _is_total(cell: str) -> bool:
+    return re.search(total_words(), cell) is not None
+
+
+def _column_keys(header: HeaderGuess, table: Sequence[Cells], found: ColumnsGuess) -> list[Guess]:
+    keys = [_column_key(field, one, header, table[one.position]) for field, one in found.fields.items()]
+    if "supplier_sku" not in found.fields:
+        told = "no column looks like an article number; write its name here"
+        keys.insert(0, Guess("feed.columns.supplier_sku", NOTHING, told, "decide"))
+    if not found.wide and not {"on_hand", "available"} & set(found.fields):
+        told = "no column looks like a stock quantity; is this a stock file? If it is, write the column's name here"
+        keys.append(Guess("feed.columns.on_hand", NOTHING, told, "decide"))
+    return keys
+
+
+def _column_key(field: str, one: ColumnGuess, header: HeaderGuess, column: Cells) -> Guess:
+    name, key = header.names[one.position], f"feed.columns.{field}"
+    confidence: Confidence = "likely" if one.sure else "unsure"
+    if field in {"unit_cost", "price"}:
+        return Guess(key, {"column": name, "kind": name}, f"{one.evidence}; net or gross, cost or retail?", "unsure")
+    if field != "next_available_on":
+        return Guess(key, name, one.evidence, confidence)
+    formats, share = column.date_formats()
+    if not formats:
+        return Guess(key, name, f"{one.evidence}; no sampled cell shows its format", "unsure")
+    several = f"; these read as many: {', '.join(formats)}" if len(formats) > 1 else ""
+    told = f"{one.evidence}; {formats[0]} reads {share:.0%}{several}"
+    return Guess(key, {"column": name, "formats": formats[0]}, told, "unsure" if several else confidence)
+
+
+def _wide_keys(header: HeaderGuess, found: ColumnsGuess) -> list[Guess]:
+    if not found.wide:
+        return []
+    names = {location or header.names[at]: header.names[at] for location, at in found.wide.items()}
+    free = max(meaning(name, "available")[0] for name in names.values()) > max(meaning(n, "on_hand")[0] for n in names.values())
+    return [
+        Guess("feed.wide.quantity", "available" if free else "on_hand", "on hand, or what can be sold of it?", "unsure"),
+        Guess("feed.wide.columns", dict(names), f"{found.wide_evidence}; are these places with stock?", "unsure"),
+    ]
+
+
+def _quantity_columns(found: ColumnsGuess) -> list[int]:
+    return [*found.wide.values(), *(found.fields[name].position for name in _QUANTITIES if name in found.fields)]
+
+
+def _numeric(found: ColumnsGuess) -> list[int]:
+    return [*_quantity_columns(found), *(found.fields[name].position for name in ("unit_cost", "price") if name in found.fields)]
+
+
+def _number_marks(columns: Mapping[int, Cells], *, workbook: bool) -> list[Guess]:
+    """Return the feed's number marks; those of the first column that shows any, because they hold for the whole file."""
+    seen = [one.marks() for one in columns.values()]
+    marks = next((one for one in seen if one.decimal), next((one for one in seen if one.thousands), Marks()))
+    ambiguous = next((one.ambiguous for one in seen if one.ambiguous), "")
+    decimals = {one.decimal for one in seen if one.decimal}
+    if marks.decimal not in {",", "."}:
+        if workbook:
+            return [Guess("feed.decimal", ".", "number cells of a workbook are read with a point", "likely")]
+        told = f"{ambiguous!r} has two readings: is it over a thousand?" if ambiguous else "no sampled number has a decimal mark"
+        other = "," if marks.thousands == "." else "."
+        keys = [Guess("feed.decimal", other, told, "unsure")] if marks.thousands else []
+        return [*keys, *_thousands(marks)] if keys else ([Guess("feed.decimal", None, told, "unsure")] if ambiguous else [])
+    mixed = len(decimals) > 1
+    told = f"for example {marks.shown_by!r}" + ("; other columns show another mark: declare it there" if mixed else "")
+    return [Guess("feed.decimal", marks.decimal, told, "unsure" if mixed else "sure"), *_thousands(marks)]
+
+
+def _thousands(marks: Marks) -> list[Guess]:
+    return [Guess("feed.thousands", marks.thousands, f"for example {marks.shown_by!r}", "likely")] if marks.thousands else []
+
+
+def folded_word(word: str) -> str:
+    """Return `word` as [feed.words] compares it: letter case and the kind of blanks do not count."""
+    return " ".join(word.casefold().split())
+
+
+def _word_keys(columns: Sequence[Cells]) -> list[Guess]:
+    """Return a meaning for each word seen among the quantities: "unknown" unless it says that there is none, or has a number."""
+    words: dict[str, str | int] = {}
+    seen = {folded_word(word): word for column in columns for word in column.words()}
+    for word in seen.values():
+        if (
+            word.count("{") > 1
+            or len(word) > _LONGEST_WORD
+            or ("{n}" in word and not re.search(r"[^0-9\s]", word.replace("{n}", "")))
+        ):
+            continue
+        if "{n}" in word:
+            words[word] = "{n}" if word.replace("{n}", "").strip() in {"+", ">", ">=", "≥"} else "unknown"
+        else:
+            words[word] = 0 if folded(word) in _NONE else "unknown"
+    if not words:
+        return []
+    told = 'words seen among the quantities: write the number that each one means; "unknown" offers nothing new'
+    return [Guess("feed.words", words, told, "decide")]
