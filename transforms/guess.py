@@ -69,7 +69,7 @@ def _undecidable() -> list[Guess]:
         "timezone": ("UTC", "the supplier's time zone; dates and times in the file are read in it"),
         "quantities": (
             "gross",
-            'no file tells: "net" if our open orders are taken off their numbers, "gross" if not (offers less)',
+            '"net" if our open orders are already taken off their numbers, "gross" if not (offers less)',
         ),
         "stale_after": ("24h", "how old a number may be before it counts as 0; longer than between two deliveries"),
     }
@@ -90,9 +90,7 @@ def _header_keys(header: HeaderGuess, table: Sequence[Cells]) -> list[Guess]:
     named = [name for name in header.names if name]
     doubled = sorted({name for name in named if named.count(name) > 1})
     if doubled:
-        told = (
-            f"column names occur twice ({', '.join(map(repr, doubled[:3]))}): such a file is refused until one of them is renamed"
-        )
+        told = f"column names occur twice ({', '.join(map(repr, doubled[:3]))}): such a file is refused until one is renamed"
         keys[0] = Guess("feed.format.header_row", header.row, f"{header.evidence}; {told}", "unsure")
     return keys
 
@@ -108,9 +106,7 @@ def _row_keys(header: HeaderGuess, records: Sequence[Sequence[str]], *, workbook
             told = f"{len(longer)} of {len(records)} sampled rows have blank cells right of the header"
             keys.append(Guess("feed.format.long_rows", "cut_blank", told, "likely"))
         if shorter >= _ENOUGH * len(records):
-            told = (
-                f"{shorter} of {len(records)} sampled rows have fewer cells than the header: are the last ones left out when blank?"
-            )
+            told = f"{shorter} of {len(records)} sampled rows have fewer cells than the header: are blank last ones left out?"
             keys.append(Guess("feed.format.short_rows", "pad", told, "unsure"))
     ends = [next((cell for cell in row if cell.strip()), "") for row in records[-_END_ROWS:]] if whole else []
     totals = [cell for cell in ends if cell and _is_total(cell)]
@@ -191,6 +187,12 @@ def _thousands(marks: Marks) -> list[Guess]:
     return [Guess("feed.thousands", marks.thousands, f"for example {marks.shown_by!r}", "likely")] if marks.thousands else []
 
 
+def _can_be_declared(word: str) -> bool:
+    """Return whether [feed.words] takes `word`: a pattern has one number, and something beside digits around it."""
+    pattern = "{n}" in word and not re.search(r"[^0-9\s]", word.replace("{n}", ""))
+    return word.count("{") <= 1 and len(word) <= _LONGEST_WORD and not pattern
+
+
 def folded_word(word: str) -> str:
     """Return `word` as [feed.words] compares it: letter case and the kind of blanks do not count."""
     return " ".join(word.casefold().split())
@@ -200,13 +202,7 @@ def _word_keys(columns: Sequence[Cells]) -> list[Guess]:
     """Return a meaning for each word seen among the quantities: "unknown" unless it says that there is none, or has a number."""
     words: dict[str, str | int] = {}
     seen = {folded_word(word): word for column in columns for word in column.words()}
-    for word in seen.values():
-        if (
-            word.count("{") > 1
-            or len(word) > _LONGEST_WORD
-            or ("{n}" in word and not re.search(r"[^0-9\s]", word.replace("{n}", "")))
-        ):
-            continue
+    for word in filter(_can_be_declared, seen.values()):
         if "{n}" in word:
             words[word] = "{n}" if word.replace("{n}", "").strip() in {"+", ">", ">=", "≥"} else "unknown"
         else:

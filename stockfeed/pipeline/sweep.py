@@ -31,10 +31,11 @@ def sweep(app: App, *, confirmed: bool = False) -> SweepResult:
     with read(app.engine) as connection:
         rows = list(connection.execute(select(feed.c.id, feed.c.code, feed.c.is_stale, feed.c.stale_at, feed.c.as_of)))
         newest: dict[int, datetime] = dict(_newest_arrivals(connection))
-    configured = [row for row in rows if row.code in app.config.feeds and row.as_of is not None]
-    stale = [row for row in configured if not row.is_stale and row.stale_at is not None and row.stale_at <= now]
-    fresh = [row for row in configured if row.is_stale and row.stale_at is not None and row.stale_at > now]
-    outage = not confirmed and len(stale) >= _OUTAGE_FEEDS and 2 * len(stale) > len(configured)
+    # also feeds whose file is gone or has a mistake: their stock ages all the same
+    dated = [row for row in rows if row.as_of is not None]
+    stale = [row for row in dated if not row.is_stale and row.stale_at is not None and row.stale_at <= now]
+    fresh = [row for row in dated if row.is_stale and row.stale_at is not None and row.stale_at > now]
+    outage = not confirmed and len(stale) >= _OUTAGE_FEEDS and 2 * len(stale) > len(dated)
     silent = tuple(row.code for row in rows if row.code in app.config.feeds and _is_silent(app, row, newest.get(row.id), now))
     result = SweepResult(tuple(r.code for r in stale), tuple(r.code for r in fresh), silent, outage)
     _write(app, [] if outage else stale, fresh, result, now)

@@ -57,9 +57,9 @@ def test_most_feeds_expiring_together_is_taken_for_our_outage(world):
     assert config is not world.app.config
 
 
-def test_a_feed_that_is_no_longer_configured_is_left_alone(world):
+def test_a_feed_that_is_no_longer_configured_grows_stale_all_the_same(world):
     world.configure()
     with write(world.app.engine) as connection:
         values = {"supplier": "old", "supplier_name": "Old", "supplier_kind": "supplier", "policy": {}}
         connection.execute(insert(feed).values(code="old.stock", as_of=world.clock.now, stale_at=world.clock.now, **values))
-    assert sweep(world.app).stale == ()
+    assert sweep(world.app).stale == ("old.stock",)
