@@ -22,6 +22,22 @@ def shared() -> Path:
     return root
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Iterator[None]:
+    """Escape lone surrogates (names that are no UTF-8) in reports: the workers send them to the main process as UTF-8."""
+    return _encodable((yield))
+
+
+def _encodable(value):
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_encodable(each) for each in value)
+    return value
+
+
 class HandClock:
     """A clock that moves only when told to."""
 
