@@ -152,8 +152,8 @@ def compute(stock: SkuStock, offer: Offer) -> Ats:
     """Return what `offer` may show of a SKU, in sellable units.
 
     Order (DESIGN §3): usable sources → available else on hand × factor → source reservations → trust → feed buffer →
-    sales seen at channels that only this source lacks → combine → reservations without a source → seen sales → share → buffer → minimum → maximum → never negative. Bundles,
-    when they come, take the minimum over components between seen sales and share.
+    seen sales that only this source lacks → combine → reservations without a source → seen sales → share → buffer →
+    minimum → maximum → never negative. Bundles, when they come, take the minimum over components between seen sales and share.
     """
     steps: list[Step] = []
     parts = list(_parts(stock, offer, steps))
@@ -285,16 +285,20 @@ def _shares_place(reserved: Reserved, offer: Offer) -> bool:
 
 def _limit(tally: _Tally, numbers: Numbers) -> None:
     """Apply share, buffer, minimum and maximum; never negative."""
-    by = "" if numbers.origin == "channel" else f" by {numbers.origin}"
     tally.units = max(tally.units, 0)
     if numbers.share != 1:
-        tally.move("share", f"{_percent(numbers.share)}{by}", floor(tally.units * numbers.share), "buffered")
+        tally.move("share", f"{_percent(numbers.share)}{numbers.by('share')}", floor(tally.units * numbers.share), "buffered")
     if numbers.buffer:
-        tally.move("buffer", f"minus {_amount(numbers.buffer)}{by}", max(_less_buffer(tally.units, numbers.buffer), 0), "buffered")
+        tally.move(
+            "buffer",
+            f"minus {_amount(numbers.buffer)}{numbers.by('buffer')}",
+            max(_less_buffer(tally.units, numbers.buffer), 0),
+            "buffered",
+        )
     if tally.units < numbers.minimum:
-        tally.move("minimum", f"below {numbers.minimum} counts as 0{by}", 0, "below_minimum")
+        tally.move("minimum", f"below {numbers.minimum} counts as 0{numbers.by('minimum')}", 0, "below_minimum")
     if numbers.maximum is not None:
-        tally.move("maximum", f"at most {numbers.maximum}{by}", min(tally.units, numbers.maximum), "capped")
+        tally.move("maximum", f"at most {numbers.maximum}{numbers.by('maximum')}", min(tally.units, numbers.maximum), "capped")
 
 
 def _less_buffer(quantity: int, buffer: int | Fraction) -> int:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import structlog
+
 from schemas.errors import ConfigError, PermanentError
 from schemas.tables import feed as feed_table
 from stockfeed.bootstrap import App

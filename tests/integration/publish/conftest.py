@@ -143,11 +143,11 @@ class Desk:
         with write(self.engine) as connection:
             connection.execute(update(feed).where(feed.c.code == code).values(as_of=self.clock.now))
 
-    def set_feed(self, code: str, **values: Any) -> None:
+    def set_feed(self, code: str, *, reason: str = "feed changed", **values: Any) -> None:
         """Change a feed row and mark its SKUs dirty, as the sweep and `feeds release` do."""
         with write(self.engine) as connection:
             connection.execute(update(feed).where(feed.c.code == code).values(**values))
-            mark(connection, "feed", [str(self.feeds[code])], reason="feed changed", at=self.clock.now)
+            mark(connection, "feed", [str(self.feeds[code])], reason=reason, at=self.clock.now)
 
     def add_released_hold(self, delivery_id: int) -> None:
         with write(self.engine) as connection:
