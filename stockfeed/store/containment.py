@@ -61,19 +61,18 @@ class Containment:
         rows = [row for row in self.levels.get((sku, feed_id), ()) if not places or row.location in places]
         return all(self._contains(self.feeds[feed_id], row, seen_at) for row in rows)
 
-    def has_units(self, sku: str, feed_id: int) -> bool:
-        """Return whether a feed's number could give anything back."""
-        return any((row.available if row.available is not None else row.on_hand) for row in self.levels.get((sku, feed_id), ()))
-
     def _contains(self, state: FeedState, row: Level, seen_at: datetime) -> bool:
         if row.unconfirmed_count > 0 or 0 < row.missing_count < row.missing_after:
             return False  # the last snapshot did not confirm it: still the old number
         now = self.applied if self.applied is not None and self.applied.feed_id == row.feed_id else None
+        if now is not None and (row.sku in now.stated or row.delivery_id == now.delivery_id):
+            spoke: datetime | None = now.as_of
+        else:
+            spoke = self.of_delivery.get(row.delivery_id)  # None: longer ago than the oldest of these sales
+        units = row.available if row.available is not None else row.on_hand
+        if not units and row.missing_count == 0 and (spoke is None or spoke <= seen_at):
+            return True  # there was nothing when it sold, so it was not sold from here
         if state.is_delta:
-            if now is not None and (row.sku in now.stated or row.delivery_id == now.delivery_id):
-                spoke: datetime | None = now.as_of
-            else:
-                spoke = self.of_delivery.get(row.delivery_id)
             # stated since the sale, and by the end of the lag there was nothing to add
             return spoke is not None and spoke > seen_at and is_contained(state.as_of, seen_at, state.sales_lag)
         as_of = self.at_location.get((row.feed_id, row.location)) if state.is_scoped else state.as_of
@@ -89,9 +88,8 @@ def load(connection: Connection, skus: Sequence[str], since: datetime | None, ap
         rows = select(*columns, feed.c.missing_after).join(feed, feed.c.id == i.feed_id).where(i.sku.in_(piece))
         for row in connection.execute(rows):
             found.levels.setdefault((row.sku, row.feed_id), []).append(row)
-    special = [feed_id for feed_id, state in found.feeds.items() if state.is_delta or state.is_scoped]
-    if special and since is not None:
-        _load_deliveries(connection, found, special, since)
+    if since is not None:
+        _load_deliveries(connection, found, since)
     return found
 
 
@@ -124,8 +122,9 @@ def _load_feeds(connection: Connection, applied: Applied | None) -> dict[int, Fe
     return states
 
 
-def _load_deliveries(connection: Connection, found: Containment, feed_ids: Sequence[int], since: datetime) -> None:
+def _load_deliveries(connection: Connection, found: Containment, since: datetime) -> None:
     d = delivery.c
+    feed_ids = sorted({feed_id for _, feed_id in found.levels})
     rows = connection.execute(
         select(d.id, d.feed_id, d.as_of, d.locations).where(d.feed_id.in_(feed_ids), d.state == "applied", d.as_of >= since)
     )

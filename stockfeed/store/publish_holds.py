@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, case, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, insert, or_, select, update
 
 from schemas.errors import ConfigError
 from schemas.tables import ats_change, available_to_sell, hold, listing, publication
@@ -54,7 +54,7 @@ def load_changes(connection: Connection, channel: str, locations: Sequence[str],
 
 def _is_ageing(row: Any, before: int) -> bool:
     """Return whether a source that became stale lowered the number (to 0 or not): nothing to approve."""
-    return row.cause == _AGE and row.after <= before
+    return bool(row.cause == _AGE and row.after <= before)
 
 
 def _is_shown(value: Any, locations: Sequence[str]) -> ColumnElement[bool]:
@@ -63,7 +63,7 @@ def _is_shown(value: Any, locations: Sequence[str]) -> ColumnElement[bool]:
     unusable = exists().where(
         li.channel == value.channel, li.sku == value.sku, li.channel_location == value.channel_location, li.status != "active"
     )
-    return value.channel_location.in_(locations) & ~unusable
+    return and_(value.channel_location.in_(locations), ~unusable)
 
 
 def _is_free(cause: str, free: Collection[str]) -> bool:

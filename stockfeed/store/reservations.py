@@ -79,7 +79,7 @@ def release_seen_sales(
 
     To be called inside the applying transaction, for applied deliveries only: with the `locations` it covers (None: all), and
     for a delta with the SKUs it states. A sale is released when the number of every usable source feed it may have come from
-    contains it (stockfeed.store.containment). A feed that is stale, in shadow or without units meanwhile does not block the
+    contains it (stockfeed.store.containment). A feed that is stale or in shadow meanwhile does not block the
     others: its share of the doubt stays with it, as a reservation on that feed alone, so that its old number does not give
     the sale back when it returns.
     """
@@ -91,8 +91,7 @@ def release_seen_sales(
     for sale in candidates:
         sources = _sources_of(sale, known)
         open_ones = [f for f in sources if not _is_inside(known, sale, f)]
-        blocked = any(known.feeds[f].is_usable and known.has_units(sale.sku, f) for f in open_ones)
-        if feed_id in sources and feed_id not in open_ones and not blocked:
+        if feed_id in sources and not any(known.feeds[f].is_usable for f in open_ones):
             _carry_over(connection, sale, open_ones)
             done.append(sale)
     _end(connection, done, f"delivery {delivery_id}", at)

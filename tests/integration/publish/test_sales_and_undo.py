@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.publish.conftest import Desk
+from tests.integration.publish.conftest import Desk, day
 from tests.integration.publish.memory_shop import MemoryShop
 
 
@@ -169,7 +169,9 @@ def test_a_delivery_of_one_place_does_not_give_back_what_another_place_may_have_
     assert shown(desk, shop) == 9 + 8
 
 
-def test_a_source_without_units_does_not_hold_a_sale_up_and_gives_nothing_back_when_it_is_restocked(desk):
+@pytest.fixture
+def one_is_empty(desk: Desk) -> tuple[Desk, MemoryShop]:
+    """A 10 from acme and 0 from globex; the shop sold 3, and two days went by."""
     for code in ("acme.stock", "globex.stock"):
         desk.add_feed(code)
     shop = desk.add_channel()
@@ -179,9 +181,21 @@ def test_a_source_without_units_does_not_hold_a_sale_up_and_gives_nothing_back_w
     desk.publish()
     shop.sell("A", 3)
     desk.reconcile()
-    early = desk.clock.now
     desk.clock.advance(days=2)
+    return desk, shop
+
+
+def test_a_source_that_had_nothing_to_sell_does_not_hold_the_sale_up(one_is_empty):
+    desk, shop = one_is_empty
     desk.deliver("acme.stock", {"A": 8})
     assert shown(desk, shop) == 8
-    desk.deliver("globex.stock", {"A": 5}, as_of=early)
-    assert shown(desk, shop) == 8 + 5 - 3
+    assert desk.open_sales() == {}
+
+
+def test_a_source_that_fell_to_zero_after_the_sale_still_has_to_report_it(two):
+    desk, shop = two
+    desk.deliver("globex.stock", {"A": 0}, as_of=desk.clock.now - day(1.5))
+    desk.deliver("acme.stock", {"A": 8})
+    assert shown(desk, shop) == 8 - 3, "globex may have sold units that it does not have"
+    desk.deliver("globex.stock", {"A": 1})
+    assert shown(desk, shop) == 8 + 1
