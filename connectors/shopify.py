@@ -199,6 +199,9 @@ def _settled(result: ItemResult, observed: int | None, *, repeated: bool) -> Ite
     if repeated and observed == result.item.quantity:
         # The first attempt was accepted though its answer was lost; the repeat then compared with our own new value.
         return ItemResult(result.item, "confirmed", message="accepted at the first attempt, seen by reading back")
+    if repeated:
+        # Or it was accepted and has sold since: "stale" would say that the value never got there.
+        return ItemResult(result.item, "unknown", result.code, result.message, observed=observed, retryable=True)
     return ItemResult(result.item, "stale", result.code, result.message, observed=observed, retryable=True)
 
 

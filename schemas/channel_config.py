@@ -5,12 +5,15 @@ Never reads a file: `stockfeed.settings` does.
 
 from datetime import date
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from schemas.durations import Duration, Percent
 from schemas.feed_config import Identifier, Section
+
+#: Units to hold back; a negative number would offer stock that nobody has.
+Units = Annotated[int, Field(ge=0)]
 
 
 class ChannelLocation(Section):
@@ -35,7 +38,7 @@ class ChannelRule(Section):
     starts_on: date | None = None
     ends_on: date | None = None
     share: Percent | None = None
-    buffer: int | Percent | None = None
+    buffer: Units | Percent | None = None
     minimum: int | None = Field(None, ge=0)
     maximum: int | None = Field(None, ge=0)
 
@@ -73,7 +76,7 @@ class Channel(Section):
     sources: tuple[str, ...] = ("*",)  # feed codes "acme.stock", "acme.*" or "*"
     combine: Literal["sum", "max", "priority"] = "sum"
     share: Percent = Fraction(1)
-    buffer: int | Percent = 0
+    buffer: Units | Percent = 0
     minimum: int = Field(0, ge=0)  # ATS below this is offered as 0
     maximum: int | None = Field(None, ge=0)
     schedule: str | None = None  # cron of the daily true-up

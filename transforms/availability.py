@@ -152,8 +152,8 @@ def compute(stock: SkuStock, offer: Offer) -> Ats:
     """Return what `offer` may show of a SKU, in sellable units.
 
     Order (DESIGN §3): usable sources → available else on hand × factor → source reservations → trust → feed buffer →
-    combine → reservations without a source → seen sales → share → buffer → minimum → maximum → never negative. Bundles,
-    when they come, take the minimum over components between seen sales and share.
+    seen sales that only this source lacks → combine → reservations without a source → seen sales → share → buffer →
+    minimum → maximum → never negative. Bundles, when they come, take the minimum over components between seen sales and share.
     """
     steps: list[Step] = []
     parts = list(_parts(stock, offer, steps))
@@ -185,7 +185,8 @@ def _parts(stock: SkuStock, offer: Offer, steps: list[Step]) -> Iterable[_Part]:
             steps.append(Step(feed.code, "stale: counts as 0", 0))
             yield _Part(feed, None, "stale")
         else:
-            yield _part(feed, by_feed[feed.id], stock.reserved, steps)
+            reserved = [r for r in stock.reserved if r.feed_id == feed.id and _shares_place(r, offer)]
+            yield _part(feed, by_feed[feed.id], reserved, steps)
 
 
 def _part(feed: SourceFeed, levels: Sequence[Level], reserved: Sequence[Reserved], steps: list[Step]) -> _Part:
@@ -194,12 +195,15 @@ def _part(feed: SourceFeed, levels: Sequence[Level], reserved: Sequence[Reserved
         return _Part(feed, None, reason)
     tally = _Tally(units, reason, steps)
     # steps that do nothing are skipped before their words are made: most SKUs have none of them
-    if taken := sum(r.units for r in reserved if r.feed_id == feed.id and _still_open(r, feed)):
+    if taken := sum(r.units for r in reserved if r.kind == "order" and _still_open(r, feed)):
         tally.move(f"{feed.code}: reservations", f"minus {taken} not yet in the supplier's number", tally.units - taken, "reserved")
     if feed.trust != 1:
         tally.move(f"{feed.code}: trust", f"{_percent(feed.trust)} of it is believed", floor(tally.units * feed.trust), "buffered")
     if feed.buffer:
         tally.move(f"{feed.code}: feed buffer", f"minus {feed.buffer}", tally.units - feed.buffer, "buffered")
+    # after trust, as all seen sales: these units went from what was offered, not from what the supplier counts
+    if sold := sum(r.units for r in reserved if r.kind == "seen_sale"):
+        tally.move(f"{feed.code}: seen sales", f"minus {sold} not yet in this source", max(tally.units, 0) - sold, "reserved")
     return _Part(feed, max(tally.units, 0), tally.reason)
 
 
@@ -231,8 +235,8 @@ def _level_units(level: Level, missing_after: int) -> tuple[int, str, str]:
 
 
 def _still_open(reserved: Reserved, feed: SourceFeed) -> bool:
-    """Return whether a source's reservation is outside its number: gross: always; net: orders after as_of − order_lag."""
-    if reserved.kind == "seen_sale" or feed.gross or feed.orders_after is None:
+    """Return whether a source's order is outside its number: gross: always; net: orders after as_of − order_lag."""
+    if feed.gross or feed.orders_after is None:
         return True
     return reserved.seen_at > feed.orders_after
 
@@ -272,22 +276,29 @@ def _reserve(tally: _Tally, stock: SkuStock, offer: Offer) -> None:
 def shares_source(reserved: Reserved, offer: Offer) -> bool:
     """Return whether a seen sale may have taken stock that `offer` counts too."""
     feeds = not reserved.feeds or any(feed_id in offer.feeds for feed_id in reserved.feeds)
-    places = not reserved.locations or not offer.from_locations or bool(reserved.locations & offer.from_locations)
-    return feeds and places
+    return feeds and _shares_place(reserved, offer)
+
+
+def _shares_place(reserved: Reserved, offer: Offer) -> bool:
+    return not reserved.locations or not offer.from_locations or bool(reserved.locations & offer.from_locations)
 
 
 def _limit(tally: _Tally, numbers: Numbers) -> None:
     """Apply share, buffer, minimum and maximum; never negative."""
-    by = "" if numbers.origin == "channel" else f" by {numbers.origin}"
     tally.units = max(tally.units, 0)
     if numbers.share != 1:
-        tally.move("share", f"{_percent(numbers.share)}{by}", floor(tally.units * numbers.share), "buffered")
+        tally.move("share", f"{_percent(numbers.share)}{numbers.by('share')}", floor(tally.units * numbers.share), "buffered")
     if numbers.buffer:
-        tally.move("buffer", f"minus {_amount(numbers.buffer)}{by}", max(_less_buffer(tally.units, numbers.buffer), 0), "buffered")
+        tally.move(
+            "buffer",
+            f"minus {_amount(numbers.buffer)}{numbers.by('buffer')}",
+            max(_less_buffer(tally.units, numbers.buffer), 0),
+            "buffered",
+        )
     if tally.units < numbers.minimum:
-        tally.move("minimum", f"below {numbers.minimum} counts as 0{by}", 0, "below_minimum")
+        tally.move("minimum", f"below {numbers.minimum} counts as 0{numbers.by('minimum')}", 0, "below_minimum")
     if numbers.maximum is not None:
-        tally.move("maximum", f"at most {numbers.maximum}{by}", min(tally.units, numbers.maximum), "capped")
+        tally.move("maximum", f"at most {numbers.maximum}{numbers.by('maximum')}", min(tally.units, numbers.maximum), "capped")
 
 
 def _less_buffer(quantity: int, buffer: int | Fraction) -> int:

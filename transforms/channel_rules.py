@@ -14,13 +14,18 @@ from schemas.channel_config import Channel, ChannelRule
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """The share, buffer (units or share), minimum and maximum units that hold for one SKU, and which rule set them."""
+    """The share, buffer (units or share), minimum and maximum units that hold for one SKU, and which of them a rule set."""
 
     share: Fraction
     buffer: int | Fraction
     minimum: int
     maximum: int | None
     origin: str  # "channel" or the winning rule, for the explanation
+    by_rule: frozenset[str] = frozenset()  # the numbers that the winning rule sets; the others are the channel's own
+
+    def by(self, number: str) -> str:
+        """Return " by <rule>" for a number that the winning rule sets, else "": a rule is not blamed for the channel's own."""
+        return f" by {self.origin}" if number in self.by_rule else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ def numbers_for(
                 minimum=channel.minimum if rule.minimum is None else rule.minimum,
                 maximum=channel.maximum if rule.maximum is None else rule.maximum,
                 origin=ranked.name,
+                by_rule=frozenset(n for n in ("share", "buffer", "minimum", "maximum") if getattr(rule, n) is not None),
             )
     return Numbers(channel.share, channel.buffer, channel.minimum, channel.maximum, "channel")
 

@@ -41,12 +41,12 @@ def settle(confirmed: int | None, sent: int, observed: int) -> Settled:
     """Return how an attempt to move a listing from `confirmed` to `sent` ended when the channel now shows `observed` units.
 
     The sent value itself: it landed. Between the confirmed and a greater sent value: it landed, and the rest was sold (only
-    our own write could have raised it). Anything else is measured against the confirmed value, which for a lowered listing
-    reads the difference as the larger sale.
+    our own write could have raised it); so too where nothing was shown before the attempt (`confirmed` None). Anything else
+    is measured against the confirmed value, which for a lowered listing reads the difference as the larger sale.
     """
     if observed == sent:
         return Settled(landed=True, difference=Difference("equal"))
-    if confirmed is not None and confirmed < observed < sent:
+    if (observed if confirmed is None else confirmed + 1) <= observed < sent:
         return Settled(landed=True, difference=Difference("sale", sent - observed))
     return not_landed(confirmed, observed)
 

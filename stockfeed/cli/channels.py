@@ -98,7 +98,7 @@ def approve(session: Session, channel: str, hold: int | None, *, reason: str, as
             approve_channel(app, channel, actor=actor(), reason=reason)
             _told(channel, "approved", as_json=as_json)
         else:
-            freed = release_publish_hold(app, hold, actor=actor(), reason=reason)
+            freed = release_publish_hold(app, hold, actor=actor(), reason=reason, channel=channel)
             _told(channel, "approved", as_json=as_json, waiting=freed)
 
 

@@ -3,11 +3,9 @@
 from datetime import datetime
 
 import structlog
-from sqlalchemy import update
 
 from schemas.errors import ConfigError, PermanentError
 from schemas.tables import feed as feed_table
-from schemas.tables import reservation
 from stockfeed.bootstrap import App
 from stockfeed.pipeline.collect import feed_row
 from stockfeed.pipeline.ingest import ingest, ingest_under_lease, load_delivery
@@ -15,7 +13,7 @@ from stockfeed.pipeline.job import Release
 from stockfeed.pipeline.lease import hold_lease
 from stockfeed.pipeline.results import IngestResult
 from stockfeed.settings import feed_config_version
-from stockfeed.store import audit, deliveries, feeds, holds
+from stockfeed.store import audit, deliveries, feeds, holds, reservations
 from stockfeed.store.engine import write
 from stockfeed.store.marks import mark
 from stockfeed.store.undo import restore_levels
@@ -71,11 +69,7 @@ def undo_delivery(app: App, delivery_id: int, *, actor: str, reason: str) -> Ing
                 before["in_shadow"] = True  # nothing is in force that a person or `trust_first` could have released
             feeds.change(connection, row.id, **before, last_applied_id=delivery.applied_before_id, epoch=row.epoch + 1)
             deliveries.change(connection, delivery_id, state="undone", reason=f"undone by {actor}: {reason}", ended_at=now)
-            connection.execute(
-                update(reservation)
-                .where(reservation.c.released_by == f"delivery {delivery_id}")
-                .values(released_at=None, released_by=None)
-            )
+            reservations.take_back(connection, row.id, delivery_id, delivery.ended_at or delivery.received_at, now)
             mark(connection, "feed", [str(row.id)], reason=f"delivery {delivery_id} undone", at=now)
             audit.record(connection, at=now, actor=actor, act="undo_delivery", subject=f"delivery {delivery_id}", reason=reason)
     log.warning("delivery_undone", feed=delivery.feed, delivery=delivery_id, changes=changes, actor=actor)

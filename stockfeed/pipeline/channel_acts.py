@@ -14,7 +14,7 @@ from schemas.errors import ConfigError
 from stockfeed.bootstrap import App
 from stockfeed.pipeline.allocate import allocate_leased, register_channels
 from stockfeed.pipeline.channel_work import ChannelWork, channel_lease, open_door
-from stockfeed.pipeline.publish import PublishResult
+from stockfeed.pipeline.publish import SENDING_ROUNDS, PublishResult
 from stockfeed.pipeline.sending import Sending, send_waiting, settle_open
 from stockfeed.store import ats_history, audit, channels, listings, publications, publish_holds
 from stockfeed.store.engine import write
@@ -41,14 +41,19 @@ def resume_channel(app: App, code: str, *, actor: str, reason: str) -> int:
         return _put_differences(work)
 
 
-def release_publish_hold(app: App, hold_id: int, *, actor: str, reason: str) -> int:
-    """Let what a publish hold keeps go out with the next publish; return how many rows. Raises ConfigError if none is open."""
+def release_publish_hold(app: App, hold_id: int, *, actor: str, reason: str, channel: str | None = None) -> int:
+    """Let what a publish hold keeps go out with the next publish; return how many rows.
+
+    Raises ConfigError if none is open with this id, or it is of another channel than `channel`.
+    """
     now = app.clock()
     with write(app.engine) as connection:
-        channel = publish_holds.decide(connection, hold_id, "released", by=actor, reason=reason, at=now)
+        held = publish_holds.decide(connection, hold_id, "released", by=actor, reason=reason, at=now)
+        if channel not in (None, held):
+            raise ConfigError(f"hold {hold_id} keeps back a publish to {held}, not to {channel}", "Name the hold's own channel.")
         freed = publish_holds.free_rows(connection, hold_id)
         audit.record(connection, at=now, actor=actor, act="release_publish_hold", subject=f"hold {hold_id}", reason=reason)
-    log.warning("publish_hold_released", channel=channel, hold=hold_id, rows=freed, actor=actor)
+    log.warning("publish_hold_released", channel=held, hold=hold_id, rows=freed, actor=actor)
     return freed
 
 
@@ -83,13 +88,17 @@ def rollback_channel(
                 reason=reason,
                 detail=detail,
             )
-        run = Sending(work, door if door is not None else open_door(app, work.channel))
+        run = Sending(work, door if door is not None else open_door(app, work.channel), stops_when_paused=False)
         allocate_leased(work)
         settle_open(run)
-        allocate_leased(work)  # sales that were found while settling
-        _put_earlier(work, at, versions)
-        send_waiting(run, zeros=True)
-        send_waiting(run, zeros=False)
+        for _ in range(SENDING_ROUNDS):
+            stale = run.tally.stale
+            allocate_leased(work)  # with the sales that were found while settling or sending
+            _put_earlier(work, at, versions)
+            send_waiting(run, zeros=True)
+            send_waiting(run, zeros=False)
+            if run.tally.stale == stale:
+                break
         with work.read() as connection:
             waiting = publications.count_states(connection, code)
     tally = run.tally

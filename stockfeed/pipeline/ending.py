@@ -16,7 +16,7 @@ from stockfeed.pipeline.job import Job
 from stockfeed.pipeline.ordering import is_ahead, overlap, position
 from stockfeed.pipeline.results import IngestResult
 from stockfeed.settings import feed_config_version
-from stockfeed.store import audit, deliveries, feeds, holds, levels, reservations
+from stockfeed.store import audit, containment, deliveries, feeds, holds, levels, reservations
 from stockfeed.store.deliveries import Delivery
 from stockfeed.store.marks import mark
 from transforms.guard import to_json
@@ -49,7 +49,10 @@ def apply(job: Job, connection: Connection, staged: "Staged", findings: Sequence
         mark(connection, "feed", [str(row.id)], reason="first delivery is trusted", at=now)
     _freshen(job, connection, stands["stale_at"], now)
     _overtake(job, connection, now)
-    reservations.release_seen_sales(connection, row.id, job.as_of, delivery.id, now)
+    stated = containment.stated_skus(connection, row.id) if job.config.mode == "delta" else ()
+    reservations.release_seen_sales(
+        connection, row.id, job.as_of, delivery.id, now, locations=delivery.locations, stated=stated
+    )  # fmt: skip
     reason = f"released by {job.release.actor}: {job.release.reason}" if job.release else "applied"
     return _end(
         job, connection, "applied", reason, staged=staged, findings=findings, changes=changes,

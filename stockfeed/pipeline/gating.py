@@ -24,21 +24,29 @@ def hold_offending(work: ChannelWork) -> int | None:
     """
     now = work.now()
     with work.write() as connection:
-        for cause, (hold_id, zeros) in publish_holds.open_holds(connection, work.code).items():
-            publish_holds.hold_rows(connection, work.code, cause, hold_id, zeros=zeros)
+        hold_for_open_holds(connection, work.code)
         verdict, findings = judge_waiting(connection, work.channel, work.now())
         if verdict.held:
             hold_id = publish_holds.open_hold(connection, work.code, findings, now)
             for cause in verdict.held:
                 publish_holds.hold_rows(connection, work.code, cause, hold_id, zeros=cause in verdict.zeros_held)
+        publish_holds.close_empty(connection, work.code, now)
         ids = [hold_id for hold_id, _ in publish_holds.open_holds(connection, work.code).values()]
     return max(ids, default=None)
 
 
+def hold_for_open_holds(connection: Connection, channel: str) -> None:
+    """Hold the waiting rows of causes that wait for a person already."""
+    for cause, (hold_id, zeros) in publish_holds.open_holds(connection, channel).items():
+        publish_holds.hold_rows(connection, channel, cause, hold_id, zeros=zeros)
+
+
 def judge_waiting(connection: Connection, channel: Channel, now: datetime) -> tuple[Verdict, list[dict[str, Any]]]:
     """Return the gate's verdict on what waits now, and its findings as JSON values with the `causes` of each."""
-    listings, units = publish_holds.offered_total(connection, channel.code)
-    verdict = judge(publish_holds.load_changes(connection, channel.code, now), listings=listings, units=units, gate=channel.gate)
+    ours = [location.id for location in channel.locations]
+    listings, units = publish_holds.offered_total(connection, channel.code, ours)
+    changes = publish_holds.load_changes(connection, channel.code, ours, now)
+    verdict = judge(changes, listings=listings, units=units, gate=channel.gate)
     return verdict, [finding.as_dict() | {"causes": sorted(causes)} for finding, causes in verdict.findings]
 
 

@@ -23,7 +23,7 @@ from transforms.sales import classify
 
 log = structlog.get_logger()
 
-_ROUNDS = 4  # a listing that keeps selling while it is written is left for the next run after this many tries
+SENDING_ROUNDS = 4  # a listing that keeps selling while it is written is left for the next run after this many tries
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _publish(run: Sending) -> int | None:
     allocate_leased(run.work)  # first: an open raise is not repeated when the stock has fallen meanwhile
     settle_open(run)
     hold_id: int | None = None
-    for _ in range(_ROUNDS):
+    for _ in range(SENDING_ROUNDS):
         stale = run.tally.stale
         allocate_leased(run.work)
         resolve_listings(run)

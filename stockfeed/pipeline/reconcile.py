@@ -40,13 +40,16 @@ def reconcile(app: App, channel_code: str, *, door: Door | None = None) -> Recon
     """Return how the channel's listings compare with what it last confirmed and with what it should show.
 
     A fall is a sale and becomes a reservation; a rise is an edit; an offered value that neither stands at the channel nor
-    waits in the outbox was lost. The last two are repaired by the next publish. Raises as `publish` does.
+    waits in the outbox was lost. The last two are repaired by the next publish. A paused channel is only read. Raises as
+    `publish` does.
     """
     register_channels(app)
     with channel_lease(app, channel_code) as work:
         run = Sending(work, door if door is not None else open_door(app, work.channel))
         allocate_leased(work)
-        settle_open(run)
+        with work.read() as connection:
+            is_paused = channels.load(connection, work.code).paused_at is not None
+        settle_open(run, may_write=not is_paused)
         checked = equal = repaired = 0
         after = ("", "")
         while True:
@@ -66,8 +69,15 @@ def reconcile(app: App, channel_code: str, *, door: Door | None = None) -> Recon
 
 
 def _reconcile_page(run: Sending, page: Sequence[Shown]) -> tuple[int, int]:
-    """Account for one page's differences; return how many listings were equal and how many were put in the outbox again."""
+    """Account for one page's differences; return how many listings were equal and how many were put in the outbox again.
+
+    A listing whose accepted value is not visible yet is left to the attempt's own settling: measured against the value before,
+    it would pass for an edit, and what it sold since would be given back.
+    """
     work = run.work
+    with work.read() as connection:
+        under_way = {row.key for row in publications.in_flight(connection, work.code)}
+    page = [shown for shown in page if (shown.listing.sku, shown.listing.location) not in under_way]
     observed = run.observe([shown.listing for shown in page])
     known = [(s, seen) for s in page if (seen := observed.get((s.listing.sku, s.listing.location))) is not None]
     gone = [s for s in page if observed.get((s.listing.sku, s.listing.location)) is None and s.confirmed is not None]

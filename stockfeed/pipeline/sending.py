@@ -5,7 +5,7 @@ with its key, or read back. Never sends a value blindly over a sale, and never m
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -15,7 +15,7 @@ from schemas.errors import StockfeedError
 from schemas.publishing import ItemResult, Listing
 from stockfeed.pipeline.accounting import Finding, Tally, account
 from stockfeed.pipeline.channel_work import ChannelWork
-from stockfeed.store import listings, publications
+from stockfeed.store import channels, listings, publications
 from stockfeed.store.pieces import pieces
 from stockfeed.store.publications import Ending, Waiting
 from transforms.sales import classify, not_landed, settle
@@ -30,6 +30,7 @@ class Sending:
     work: ChannelWork
     door: Door
     tally: Tally = field(default_factory=Tally)
+    stops_when_paused: bool = True  # a rollback pauses the channel and sends all the same
 
     def observe(self, wanted: Sequence[Listing]) -> dict[Key, int | None]:
         """Return what the channel shows now, by listing; None where it does not say."""
@@ -39,13 +40,16 @@ class Sending:
 def send_waiting(run: Sending, *, zeros: bool, limit: int | None = None) -> list[Waiting]:
     """Send the waiting zeros, or all others, batch by batch (at most `limit` rows), and return the rows that were sent.
 
-    Each row is tried once. Raises the channel's error after recording what was answered.
+    Each row is tried once. A channel that is paused meanwhile gets no further batch. Raises the channel's error after
+    recording what was answered.
     """
     sent: list[Waiting] = []
     after = 0
     while limit is None or len(sent) < limit:
         size = run.door.max_batch if limit is None else min(run.door.max_batch, limit - len(sent))
         with run.work.read() as connection:
+            if run.stops_when_paused and channels.load(connection, run.work.code).paused_at is not None:
+                break
             rows = publications.pending(connection, run.work.code, run.work.locations, zeros=zeros, after=after, limit=size)
         if not rows:
             break
@@ -166,14 +170,16 @@ def _settle(
     run.tally.stale += len(endings)
 
 
-def settle_open(run: Sending, ids: Sequence[int] | None = None) -> None:
+def settle_open(run: Sending, ids: Collection[int] | None = None, *, may_write: bool = True) -> None:
     """End the attempts without a clear answer (of these rows, or all of an earlier run): same key once, then read back.
 
-    Not repeated but only read back: raises over a value that has fallen meanwhile, and channels that cannot compare (a
+    Without `may_write` (a paused channel) nothing is repeated.
+
+    Not repeated but only read back: raises over a value that has fallen meanwhile, and attempts without a comparison (a
     repeat could overwrite a sale). Raises the channel's error when it breaks off again; the rows then stay sent.
     """
     rows = _open_rows(run, ids)
-    if run.door.compares:
+    if run.door.compares and may_write:
         for batch in pieces([row for row in rows if _is_repeatable(row)], run.door.max_batch):
             error = _deliver(run, batch, is_repeat=True)
             if error is not None:
@@ -188,17 +194,17 @@ def settle_open(run: Sending, ids: Sequence[int] | None = None) -> None:
         run.tally.tried.clear()
 
 
-def _open_rows(run: Sending, ids: Sequence[int] | None) -> list[Waiting]:
+def _open_rows(run: Sending, ids: Collection[int] | None) -> list[Waiting]:
     with run.work.read() as connection:
         rows = publications.in_flight(connection, run.work.code)
-    owned = run.work.locations
-    return [row for row in rows if row.listing.location in owned and (ids is None or row.id in set(ids))]
+    owned, wanted = run.work.locations, None if ids is None else set(ids)
+    return [row for row in rows if row.listing.location in owned and (wanted is None or row.id in wanted)]
 
 
 def _is_repeatable(row: Waiting) -> bool:
     is_raise = row.confirmed is None or row.quantity > row.confirmed
     has_fallen = row.offered is not None and row.offered < row.quantity
-    return row.answer_code != "ACCEPTED" and not (is_raise and has_fallen)
+    return row.answer_code != "ACCEPTED" and row.confirmed is not None and not (is_raise and has_fallen)
 
 
 def _is_awaited(run: Sending, row: Waiting, observed: int | None) -> bool:

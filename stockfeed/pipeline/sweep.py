@@ -13,10 +13,10 @@ from stockfeed.pipeline.results import SweepResult
 from stockfeed.store import checks
 from stockfeed.store.engine import read, write
 from stockfeed.store.marks import mark
+from transforms.outage import is_our_outage
 
 log = structlog.get_logger()
 
-_OUTAGE_FEEDS = 3  # fewer feeds than this expiring together prove nothing about us
 _SILENT_INTERVALS = 2
 
 
@@ -35,7 +35,7 @@ def sweep(app: App, *, confirmed: bool = False) -> SweepResult:
     dated = [row for row in rows if row.as_of is not None]
     stale = [row for row in dated if not row.is_stale and row.stale_at is not None and row.stale_at <= now]
     fresh = [row for row in dated if row.is_stale and row.stale_at is not None and row.stale_at > now]
-    outage = not confirmed and len(stale) >= _OUTAGE_FEEDS and 2 * len(stale) > len(dated)
+    outage = not confirmed and is_our_outage(len(stale), len(dated))
     silent = tuple(row.code for row in rows if row.code in app.config.feeds and _is_silent(app, row, newest.get(row.id), now))
     result = SweepResult(tuple(r.code for r in stale), tuple(r.code for r in fresh), silent, outage)
     _write(app, [] if outage else stale, fresh, result, now)

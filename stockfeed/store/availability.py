@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    case,
     cast,
     exists,
     func,
@@ -44,6 +45,7 @@ from schemas.tables import (
 )
 from stockfeed.store.engine import next_change_ids
 from transforms.availability import Level, Reserved, SkuStock, SourceFeed
+from transforms.outage import is_our_outage
 
 _temporary = MetaData()
 #: The SKUs to compute, each with the newest reason.
@@ -97,7 +99,11 @@ class Change:
 
 
 def load_feeds(connection: Connection, now: datetime) -> dict[int, SourceFeed]:
-    """Return what counts of every feed at `now`, by feed id."""
+    """Return what counts of every feed at `now`, by feed id.
+
+    A limit that passed since the last sweep counts at once, unless so many passed together that it is our outage: then the
+    sweep lets nothing expire, and neither may a SKU that is computed for another reason.
+    """
     rows = connection.execute(
         select(
             *(
@@ -105,19 +111,20 @@ def load_feeds(connection: Connection, now: datetime) -> dict[int, SourceFeed]:
                 for n in ("id", "code", "supplier", "policy", "in_shadow", "as_of", "stale_at", "is_stale", "missing_after")
             )
         )
-    )
-    return {row.id: _source(row, now) for row in rows}
+    ).all()
+    passed = {row.id for row in rows if row.as_of and not row.is_stale and row.stale_at is not None and row.stale_at <= now}
+    expiring = set[int]() if is_our_outage(len(passed), sum(row.as_of is not None for row in rows)) else passed
+    return {row.id: _source(row, is_stale=row.is_stale or row.id in expiring) for row in rows}
 
 
-def _source(row: Any, now: datetime) -> SourceFeed:
+def _source(row: Any, *, is_stale: bool) -> SourceFeed:
     policy = row.policy
     lag = timedelta(seconds=policy.get("order_lag_s", 0))
     return SourceFeed(
         id=row.id,
         code=row.code,
         supplier=row.supplier,
-        # a limit that passed since the last sweep counts at once
-        is_stale=row.is_stale or (row.stale_at is not None and row.stale_at <= now),
+        is_stale=is_stale,
         in_shadow=row.in_shadow,
         counts_when_stale=policy.get("stale_policy") == "keep",
         gross=policy.get("quantities") == "gross",
@@ -162,10 +169,15 @@ def _insert_dirty(connection: Connection) -> Any:
 
 
 def _add_changed_levels(connection: Connection, after: int, upto: int) -> None:
+    c = level_change.c
+    is_undone = c.kind == "undone"
+    undone, applied = func.max(case((is_undone, c.id), else_=0)), func.max(case((is_undone, 0), else_=c.id))
+    # an undo is a cause of its own: what the publish gate holds because of the delivery must not hold the way back
+    how = case((undone > applied, " undone"), else_="")
     rows = (
-        select(level_change.c.sku, literal("delivery ") + func.max(level_change.c.delivery_id).cast(Text))
-        .where(level_change.c.id > after, level_change.c.id <= upto, level_change.c.sku.is_not(None))
-        .group_by(level_change.c.sku)
+        select(c.sku, literal("delivery ") + func.max(c.delivery_id).cast(Text) + how)
+        .where(c.id > after, c.id <= upto, c.sku.is_not(None))
+        .group_by(c.sku)
     )
     connection.execute(insert(dirty).from_select(["sku", "cause"], rows))
 
@@ -331,7 +343,7 @@ def publish_changes(connection: Connection, channel: str, at: datetime) -> int:
 
     Older waiting rows of the same listings become superseded. A held row's cause stays with its listing unless a
     delivery brought the new value: recomputing for another reason does not get a held change past the gate (staleness
-    zeros do pass).
+    zeros do pass). Nor does a sale, which is never held itself, get one past that only waits yet.
     """
     count = int(connection.execute(select(func.count()).select_from(changed)).scalar_one())
     if not count:
@@ -340,12 +352,10 @@ def publish_changes(connection: Connection, channel: str, at: datetime) -> int:
     same = (p.channel == channel, p.sku == c.sku, p.channel_location == c.channel_location)
     # coalesce keeps SQLite from walking all waiting rows by the state index instead of looking up the few changed SKUs
     state = func.coalesce(p.state, "")
-    held_cause = select(func.max(p.cause)).where(*same, state == "held").scalar_subquery()
-    connection.execute(
-        update(changed)
-        .where(~c.cause.like("delivery %"), c.reason_code != "stale", exists().where(*same, state == "held"))
-        .values(cause=held_cause)
-    )
+    for kept, comes_from in (("held", ~c.cause.like("delivery %")), ("pending", c.cause.like("sale at %"))):
+        cause = select(func.max(p.cause)).where(*same, state == kept).scalar_subquery()
+        is_kept = exists().where(*same, state == kept)
+        connection.execute(update(changed).where(comes_from, c.reason_code != "stale", is_kept).values(cause=cause))
     in_changed = exists().where(c.sku == p.sku, c.channel_location == p.channel_location)
     connection.execute(
         update(publication)

@@ -41,6 +41,7 @@ _COLUMNS = [feed.c[name] for name in FeedRow.__slots__]
 def policy(config: Feed) -> dict[str, Any]:
     """Return what ATS needs to know of a feed's configuration, as JSON values (durations in seconds)."""
     return {
+        "mode": config.mode,
         "quantities": config.quantities,
         "order_lag_s": config.order_lag.total_seconds(),
         "sales_lag_s": config.sales_lag.total_seconds(),

@@ -309,7 +309,7 @@ def count_states(connection: Connection, channel: str) -> dict[str, int]:
     return {row.state: int(row.rows) for row in rows}
 
 
-def preview(connection: Connection, channel: str, limit: int) -> list[dict[str, Any]]:
+def preview(connection: Connection, channel: str, locations: Sequence[str], limit: int) -> list[dict[str, Any]]:
     """Return the first waiting and held rows, zeros first as they would be sent, with what the channel last confirmed."""
     p, li = publication.c, listing.c
     same = (li.channel == p.channel) & (li.sku == p.sku) & (li.channel_location == p.channel_location)
@@ -317,7 +317,7 @@ def preview(connection: Connection, channel: str, limit: int) -> list[dict[str, 
     rows = (
         select(*columns)
         .select_from(publication.outerjoin(listing, same))
-        .where(p.channel == channel, p.state.in_(_OPEN))
+        .where(p.channel == channel, p.state.in_(_OPEN), p.channel_location.in_(locations))
         .order_by(p.quantity != 0, p.id)
         .limit(limit)
     )

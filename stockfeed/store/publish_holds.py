@@ -4,18 +4,22 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, insert, or_, select, update
 
 from schemas.errors import ConfigError
-from schemas.tables import ats_change, available_to_sell, hold, publication
+from schemas.tables import ats_change, available_to_sell, hold, listing, publication
 from transforms.publish_gate import Change
 
 WINDOW = timedelta(hours=24)
 _SALE = "sale at "  # a cause that never waits: the channel itself has lowered the number
+_AGE = "age"  # the sweep's cause: a source became too old to count, or counts again
 
 
-def load_changes(connection: Connection, channel: str, now: datetime) -> list[Change]:
-    """Return each listing's net change of the last 24 hours; held rows are left out, they are not being published."""
+def load_changes(connection: Connection, channel: str, locations: Sequence[str], now: datetime) -> list[Change]:
+    """Return each listing's net change of the last 24 hours; held rows are left out, they are not being published.
+
+    So are values that the channel has no usable listing for, or that are at none of our `locations`.
+    """
     p = publication.c
     open_rows = connection.execute(
         select(p.sku, p.channel_location, p.state).where(p.channel == channel, p.state.in_(("pending", "held")))
@@ -26,6 +30,7 @@ def load_changes(connection: Connection, channel: str, now: datetime) -> list[Ch
     rows = connection.execute(
         select(c.sku, c.channel_location, c.baseline, c.after, c.cause, c.reason_code)
         .where(c.channel == channel, c.at > now - WINDOW, c.baseline.is_not(None))  # new listings are not changes
+        .where(_is_shown(c, locations))
         .order_by(c.id)
     )
     first: dict[tuple[str, str], int] = {}
@@ -39,12 +44,26 @@ def load_changes(connection: Connection, channel: str, now: datetime) -> list[Ch
             before=first[key],
             now=row.after,
             cause=row.cause or "",
-            exempt=_is_free(row.cause or "", free) or row.reason_code in {"stale", "in_shadow"},
+            exempt=_is_free(row.cause or "", free) or row.reason_code in {"stale", "in_shadow"} or _is_ageing(row, first[key]),
             pending=states.get(key) == "pending",
         )
         for key, row in last.items()
         if states.get(key) != "held"
     ]
+
+
+def _is_ageing(row: Any, before: int) -> bool:
+    """Return whether a source that became stale lowered the number (to 0 or not): nothing to approve."""
+    return bool(row.cause == _AGE and row.after <= before)
+
+
+def _is_shown(value: Any, locations: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition that a value is at one of our locations and not known to be without a usable listing there."""
+    li = listing.c
+    unusable = exists().where(
+        li.channel == value.channel, li.sku == value.sku, li.channel_location == value.channel_location, li.status != "active"
+    )
+    return and_(value.channel_location.in_(locations), ~unusable)
 
 
 def _is_free(cause: str, free: Collection[str]) -> bool:
@@ -65,11 +84,21 @@ def _causes(findings: Sequence[Any]) -> set[str]:
     return {cause for finding in findings for cause in finding.get("causes", ())}
 
 
-def offered_total(connection: Connection, channel: str) -> tuple[int, int]:
-    """Return (listings, units) that the channel offers now, without SKUs in shadow."""
-    a = available_to_sell.c
+def offered_total(connection: Connection, channel: str, locations: Sequence[str]) -> tuple[int, int]:
+    """Return (listings, units) that the channel offers now, without SKUs in shadow and those it has no usable listing for.
+
+    A value that is held counts as what the channel shows: it is not being published.
+    """
+    a, p, li = available_to_sell.c, publication.c, listing.c
+    same = (p.channel == a.channel, p.sku == a.sku, p.channel_location == a.channel_location)
+    is_held = exists().where(*same, func.coalesce(p.state, "") == "held")
+    of_listing = (li.channel == a.channel) & (li.sku == a.sku) & (li.channel_location == a.channel_location)
+    units = case((is_held, func.coalesce(li.confirmed_quantity, 0)), else_=a.quantity)
     row = connection.execute(
-        select(func.count(), func.coalesce(func.sum(a.quantity), 0)).where(a.channel == channel, a.reason_code != "in_shadow")
+        select(func.count(), func.coalesce(func.sum(units), 0))
+        .select_from(available_to_sell.outerjoin(listing, of_listing))
+        .where(a.channel == channel, a.reason_code != "in_shadow", a.channel_location.in_(locations))
+        .where(or_(li.status.is_(None), li.status == "active"))
     ).one()
     return int(row[0]), int(row[1])
 
@@ -103,6 +132,18 @@ def open_hold(connection: Connection, channel: str, findings: Sequence[dict[str,
     """Open a hold on a publish and return its id; each finding lists its `causes`."""
     values = {"kind": "publish", "channel": channel, "findings": list(findings), "state": "open", "opened_at": at}
     return int(connection.execute(insert(hold).values(values).returning(hold.c.id)).scalar_one())
+
+
+def close_empty(connection: Connection, channel: str, at: datetime) -> int:
+    """Close the open holds that keep nothing back any more (newer values came, or the delivery was undone); return how many."""
+    p, h = publication.c, hold.c
+    keeps = exists().where(p.hold_id == h.id, p.channel == channel, p.state == "held")
+    closed = connection.execute(
+        update(hold)
+        .where(h.kind == "publish", h.channel == channel, h.state == "open", ~keeps)
+        .values(state="superseded", decided_at=at, decided_by="system", reason="nothing is held back any more")
+    )
+    return closed.rowcount
 
 
 def decide(

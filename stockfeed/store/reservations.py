@@ -3,17 +3,18 @@
 Never releases on an unchanged or duplicate delivery: those are the same old number again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 
-from schemas.tables import delivery, feed, inventory, reservation
+from schemas.tables import inventory, reservation
+from stockfeed.store import containment
+from stockfeed.store.containment import Applied, Containment
 from stockfeed.store.marks import mark
 from stockfeed.store.pieces import pieces
-from transforms.sales import is_contained
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,6 @@ class SeenSale:
     units: int
     feeds: tuple[int, ...] = ()
     source_locations: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Feed:
-    """What decides whether a feed's number contains a sale: usable now, true as of its last *applied* delivery, its lag."""
-
-    is_usable: bool
-    in_shadow: bool
-    as_of: datetime | None
-    sales_lag: timedelta
 
 
 def add_seen_sales(connection: Connection, sales: Sequence[SeenSale], at: datetime) -> None:
@@ -74,87 +65,119 @@ def feeds_of(connection: Connection, skus: Sequence[str]) -> dict[str, set[int]]
     return found
 
 
-def release_seen_sales(connection: Connection, feed_id: int, as_of: datetime, delivery_id: int, at: datetime) -> int:
-    """Release the seen sales that an applied snapshot of `feed_id`, true `as_of`, completes; return how many.
+def release_seen_sales(
+    connection: Connection,
+    feed_id: int,
+    as_of: datetime,
+    delivery_id: int,
+    at: datetime,
+    *,
+    locations: Collection[str] | None = None,
+    stated: Collection[str] = (),
+) -> int:
+    """Release the seen sales that an applied delivery of `feed_id`, true `as_of`, completes; return how many.
 
-    To be called inside the applying transaction, for applied deliveries only. A sale is released when every usable source
-    feed it may have come from has applied a snapshot with as_of ≥ seen_at + that feed's sales_lag. A feed that is stale
-    meanwhile does not block the others: its share of the doubt stays with it, as a reservation on that feed alone, so that
-    its old number does not give the sale back when it returns. A level that the snapshot did not confirm (absent, or only in
-    rejected rows) is still the old number, however new the snapshot is.
+    To be called inside the applying transaction, for applied deliveries only: with the `locations` it covers (None: all), and
+    for a delta with the SKUs it states. A sale is released when the number of every usable source feed it may have come from
+    contains it (stockfeed.store.containment). A feed that is stale or in shadow meanwhile does not block the
+    others: its share of the doubt stays with it, as a reservation on that feed alone, so that its old number does not give
+    the sale back when it returns.
     """
     candidates = _open_sales_of(connection, feed_id)
     if not candidates:
         return 0
-    feeds = _load_feeds(connection)
-    if feed_id not in feeds:
-        return 0
-    # the applied snapshot counts before the feed row says so, and whatever the row's staleness was until now
-    feeds[feed_id] = _Feed(is_usable=True, in_shadow=feeds[feed_id].in_shadow, as_of=as_of, sales_lag=feeds[feed_id].sales_lag)
-    skus = sorted({sale.sku for sale in candidates})
-    sellers, unconfirmed = feeds_of(connection, skus), _unconfirmed(connection, skus)
+    known = _judging(connection, candidates, Applied(feed_id, delivery_id, as_of, locations, stated))
     done: list[Any] = []
     for sale in candidates:
-        sources = _sources_of(sale, sellers, feeds)
-        open_ones = [
-            f for f in sources if (sale.sku, f) in unconfirmed or not is_contained(feeds[f].as_of, sale.seen_at, feeds[f].sales_lag)
-        ]
-        if feed_id in sources and not any(feeds[f].is_usable for f in open_ones):
+        sources = _sources_of(sale, known)
+        open_ones = [f for f in sources if not _is_inside(known, sale, f)]
+        if feed_id in sources and not any(known.feeds[f].is_usable for f in open_ones):
             _carry_over(connection, sale, open_ones)
             done.append(sale)
-    _end(connection, done, delivery_id, at)
+    _end(connection, done, f"delivery {delivery_id}", at)
     return len(done)
 
 
-def _unconfirmed(connection: Connection, skus: Sequence[str]) -> set[tuple[str, int]]:
-    """Return (SKU, feed id) where a level that counts was not confirmed by the feed's last snapshot; one at 0 is no doubt."""
-    i = inventory.c
-    absent = and_(i.missing_count > 0, i.missing_count < feed.c.missing_after)
-    found: set[tuple[str, int]] = set()
-    for piece in pieces(skus):
-        rows = (
-            select(i.sku, i.feed_id)
-            .join(feed, feed.c.id == i.feed_id)
-            .where(i.sku.in_(piece), or_(absent, i.unconfirmed_count > 0))
-        )
-        found.update((row.sku, row.feed_id) for row in connection.execute(rows))
-    return found
+def take_back(connection: Connection, feed_id: int, delivery_id: int, applied_at: datetime, at: datetime) -> None:
+    """Put the seen sales back as they are without a delivery of `feed_id` that was undone, each of them counted once.
+
+    To be called when the feed's row and levels are restored. What the delivery released is open again, in place of what its
+    release had left with single feeds; what others released meanwhile because this feed had reported it stays with this
+    feed alone.
+    """
+    r = reservation.c
+    of_sales = select(*_COLUMNS).where(r.kind == "seen_sale").order_by(r.id)
+    released = {sale.id: sale for sale in connection.execute(of_sales.where(r.released_at >= applied_at))}
+    skus = sorted({sale.sku for sale in released.values()})
+    mine = {number: sale for number, sale in released.items() if sale.released_by == f"delivery {delivery_id}"}
+    parts = [
+        part for piece in pieces(skus) for part in connection.execute(of_sales.where(r.sku.in_(piece), r.feed_id.is_not(None)))
+    ]
+    open_wholes = _open_among(connection, {_part_of(part) for part in parts}) | {
+        n for n, sale in mine.items() if sale.feed_id is None
+    }
+    again = {number for number, sale in mine.items() if _part_of(sale) not in open_wholes}
+    for ids in pieces(sorted(again)):
+        connection.execute(update(reservation).where(r.id.in_(ids)).values(released_at=None, released_by=None))
+    replaced = [part for part in parts if part.released_at is None and _part_of(part) in open_wholes]
+    _end(connection, replaced, f"undo of delivery {delivery_id}", at)
+    with_this_feed = {
+        _part_of(part) for part in parts if part.feed_id == feed_id and (part.released_at is None or part.id in again)
+    }
+    others = [sale for number, sale in released.items() if sale.feed_id is None and number not in open_wholes | with_this_feed]
+    known = _judging(connection, others, None)
+    for sale in others:
+        if feed_id in _sources_of(sale, known) and not _is_inside(known, sale, feed_id):
+            _carry_over(connection, sale, [feed_id])
+    mark(connection, "sku", skus, reason=f"delivery {delivery_id} undone", at=at)
+
+
+_COLUMNS = [
+    reservation.c[name]
+    for name in (
+        "id", "sku", "feed_id", "channel", "channel_location", "units", "seen_at", "sources", "released_at", "released_by"
+    )
+]  # fmt: skip
+
+
+def _open_among(connection: Connection, ids: Iterable[int | None]) -> set[int]:
+    r = reservation.c
+    wanted = sorted(number for number in ids if number is not None)
+    found = (connection.execute(select(r.id).where(r.id.in_(piece), r.released_at.is_(None))) for piece in pieces(wanted))
+    return {int(row.id) for rows in found for row in rows}
 
 
 def _open_sales_of(connection: Connection, feed_id: int) -> Sequence[Any]:
     r = reservation.c
     of_feed = select(inventory.c.sku).where(inventory.c.feed_id == feed_id, inventory.c.sku == r.sku)
+    mine = or_(r.feed_id.is_(None), r.feed_id == feed_id)
     return connection.execute(
-        select(r.id, r.sku, r.feed_id, r.channel, r.channel_location, r.units, r.seen_at, r.sources)
-        .where(r.kind == "seen_sale", r.released_at.is_(None), of_feed.exists())
-        .order_by(r.id)
+        select(*_COLUMNS).where(r.kind == "seen_sale", r.released_at.is_(None), mine, of_feed.exists()).order_by(r.id)
     ).all()
 
 
-def _load_feeds(connection: Connection) -> dict[int, _Feed]:
-    rows = connection.execute(
-        select(feed.c.id, feed.c.policy, feed.c.in_shadow, feed.c.is_stale, delivery.c.as_of).outerjoin(
-            delivery, delivery.c.id == feed.c.last_applied_id
-        )
-    )
-    return {
-        row.id: _Feed(
-            is_usable=not row.in_shadow and (not row.is_stale or row.policy.get("stale_policy") == "keep"),
-            in_shadow=row.in_shadow,
-            as_of=row.as_of,
-            sales_lag=timedelta(seconds=row.policy.get("sales_lag_s", 86400)),
-        )
-        for row in rows
-    }
+def _judging(connection: Connection, sales: Sequence[Any], applied: Applied | None) -> Containment:
+    since = min((sale.seen_at for sale in sales), default=None)
+    return containment.load(connection, sorted({sale.sku for sale in sales}), since, applied)
 
 
-def _sources_of(sale: Any, sellers: Mapping[str, set[int]], feeds: Mapping[int, _Feed]) -> set[int]:
-    """Return the feeds that have the SKU and may have served the sale; a feed in shadow offered nothing."""
+def _is_inside(known: Containment, sale: Any, feed_id: int) -> bool:
+    return known.is_inside(sale.sku, feed_id, sale.seen_at, (sale.sources or {}).get("locations", ()))
+
+
+def _sources_of(sale: Any, known: Containment) -> set[int]:
+    """Return the feeds that have the SKU and may have served the sale; a feed in shadow did only if the sale names it."""
     if sale.feed_id is not None:
-        return {sale.feed_id} & feeds.keys()
+        return {sale.feed_id} & known.feeds.keys()
     named = set((sale.sources or {}).get("feeds", ()))
-    having = sellers.get(sale.sku, set())
-    return {f for f in (having & named if named else having) if f in feeds and not feeds[f].in_shadow}
+    having = known.sellers(sale.sku) & known.feeds.keys()
+    return having & named if named else {f for f in having if not known.feeds[f].in_shadow}
+
+
+def _part_of(sale: Any) -> int | None:
+    """Return the id of the sale that a carried-over reservation is a part of."""
+    number = (sale.sources or {}).get("part_of")
+    return None if number is None else int(number)
 
 
 def _carry_over(connection: Connection, sale: Any, feeds: Iterable[int]) -> None:
@@ -167,19 +190,18 @@ def _carry_over(connection: Connection, sale: Any, feeds: Iterable[int]) -> None
             "channel_location": sale.channel_location,
             "units": sale.units,
             "seen_at": sale.seen_at,
-            "sources": sale.sources,
+            "sources": {**(sale.sources or {}), "part_of": sale.id},
         }
         for feed_id in feeds
+        if feed_id != sale.feed_id
     ]
     if rows:
         connection.execute(insert(reservation), rows)
 
 
-def _end(connection: Connection, sales: Sequence[Any], delivery_id: int, at: datetime) -> None:
+def _end(connection: Connection, sales: Sequence[Any], by: str, at: datetime) -> None:
     if not sales:
         return
     for ids in pieces([sale.id for sale in sales]):
-        connection.execute(
-            update(reservation).where(reservation.c.id.in_(ids)).values(released_at=at, released_by=f"delivery {delivery_id}")
-        )
-    mark(connection, "sku", sorted({sale.sku for sale in sales}), reason=f"delivery {delivery_id}", at=at)
+        connection.execute(update(reservation).where(reservation.c.id.in_(ids)).values(released_at=at, released_by=by))
+    mark(connection, "sku", sorted({sale.sku for sale in sales}), reason=by, at=at)

@@ -20,7 +20,7 @@ from stockfeed.settings import Settings
 from stockfeed.store.archive import Archive
 from stockfeed.store.engine import next_change_ids, read, write
 from stockfeed.store.marks import mark
-from stockfeed.store.reservations import release_seen_sales
+from stockfeed.store.reservations import release_seen_sales, take_back
 from tests.integration.publish.memory_shop import PLACE, MemoryShop
 
 WHO = {"actor": "ann", "reason": "looked at it"}
@@ -38,6 +38,7 @@ class Desk:
         self.shops: dict[str, MemoryShop] = {}
         self.feeds: dict[str, int] = {}
         self.levels: dict[tuple[str, str, str], int | None] = {}
+        self.applied: dict[str, list[tuple[int, dict[str, Any], dict[tuple[str, str, str], Any]]]] = {}
         self.identities = itertools.count(1)
 
     # the world
@@ -60,12 +61,23 @@ class Desk:
             approve_channel(self.app, code, **WHO)
         return shop
 
-    def deliver(self, code: str, stock: dict[str, int | None], *, as_of: datetime | None = None, location: str = "") -> int:
+    def deliver(
+        self,
+        code: str,
+        stock: dict[str, int | None],
+        *,
+        as_of: datetime | None = None,
+        location: str = "",
+        covers: list[str] | None = None,
+    ) -> int:
         """Apply a snapshot of some SKUs (the others stay), as the applying transaction does it; return the delivery id."""
         feed_id, at = self.feeds[code], self.clock.now
         as_of = as_of or at
         with write(self.engine) as connection:
-            delivery_id = self._delivery(connection, feed_id, as_of)
+            delivery_id = self._delivery(connection, feed_id, as_of, covers)
+            self._remember(
+                connection, code, delivery_id, {(code, sku, location): self.levels.get((code, sku, location)) for sku in stock}
+            )
             changes = []
             for sku, units in stock.items():
                 thousandths = None if units is None else units * 1000
@@ -87,13 +99,43 @@ class Desk:
                 base = next_change_ids(connection, len(changes))
                 connection.execute(insert(level_change), [{**row, "id": base + n} for n, row in enumerate(changes, start=1)])
             connection.execute(update(feed).where(feed.c.id == feed_id).values(last_applied_id=delivery_id, as_of=as_of))
-            release_seen_sales(connection, feed_id, as_of, delivery_id, at)
+            release_seen_sales(connection, feed_id, as_of, delivery_id, at, locations=covers, stated=set(stock))
         return delivery_id
 
-    def _delivery(self, connection: Any, feed_id: int, as_of: datetime) -> int:
+    def _remember(self, connection: Any, code: str, delivery_id: int, levels: dict[tuple[str, str, str], Any]) -> None:
+        columns = [feed.c[name] for name in ("as_of", "last_applied_id")]
+        row = connection.execute(select(*columns).where(feed.c.code == code)).one()
+        of_levels = {}
+        for key, units in levels.items():
+            where = (inventory.c.feed_id == self.feeds[code], inventory.c.supplier_sku == key[1], inventory.c.location == key[2])
+            of_levels[key] = (units, connection.execute(select(inventory.c.delivery_id).where(*where)).scalar())
+        self.applied.setdefault(code, []).append((delivery_id, dict(row._mapping), of_levels))
+
+    def undo(self, code: str) -> None:
+        """Undo the last applied delivery of a feed, as undo_delivery does it (levels must have been there before)."""
+        delivery_id, row, levels = self.applied[code].pop()
+        feed_id, at = self.feeds[code], self.clock.now
+        with write(self.engine) as connection:
+            applied_at = connection.execute(select(delivery.c.ended_at).where(delivery.c.id == delivery_id)).scalar_one()
+            changes = []
+            for (_, sku, location), (units, last) in levels.items():
+                key = {"feed_id": feed_id, "supplier_sku": sku, "location": location, "condition": ""}
+                where = (inventory.c[name] == value for name, value in key.items())
+                connection.execute(update(inventory).where(*where).values(on_hand=units * 1000, delivery_id=last))
+                self.levels[code, sku, location] = units
+                changes.append({**key, "sku": sku, "kind": "undone", "delivery_id": delivery_id, "at": at})
+            base = next_change_ids(connection, len(changes))
+            connection.execute(insert(level_change), [{**row, "id": base + n} for n, row in enumerate(changes, start=1)])
+            connection.execute(update(feed).where(feed.c.id == feed_id).values(**row))
+            connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(state="undone"))
+            take_back(connection, feed_id, delivery_id, applied_at, at)
+            mark(connection, "feed", [str(feed_id)], reason=f"delivery {delivery_id} undone", at=at)
+
+    def _delivery(self, connection: Any, feed_id: int, as_of: datetime, covers: list[str] | None) -> int:
         number = next(self.identities)
         values = {"feed_id": feed_id, "source_name": "stock.csv", "source_identity": str(number), "sha256": f"{number:064}"}
         values |= {"size": 1, "config_version": "1", "received_at": self.clock.now, "as_of": as_of, "state": "applied"}
+        values |= {"ended_at": self.clock.now, "locations": covers}
         return connection.execute(insert(delivery).values(values).returning(delivery.c.id)).scalar_one()
 
     def unchanged(self, code: str) -> None:
@@ -101,11 +143,11 @@ class Desk:
         with write(self.engine) as connection:
             connection.execute(update(feed).where(feed.c.code == code).values(as_of=self.clock.now))
 
-    def set_feed(self, code: str, **values: Any) -> None:
+    def set_feed(self, code: str, *, reason: str = "feed changed", **values: Any) -> None:
         """Change a feed row and mark its SKUs dirty, as the sweep and `feeds release` do."""
         with write(self.engine) as connection:
             connection.execute(update(feed).where(feed.c.code == code).values(**values))
-            mark(connection, "feed", [str(self.feeds[code])], reason="feed changed", at=self.clock.now)
+            mark(connection, "feed", [str(self.feeds[code])], reason=reason, at=self.clock.now)
 
     def add_released_hold(self, delivery_id: int) -> None:
         with write(self.engine) as connection:

@@ -34,7 +34,8 @@ def test_a_fall_is_a_sale_and_a_rise_is_an_edit(confirmed, observed, kind, units
         (10, 5, 5, True, 0),
         (10, 5, 4, False, 6),  # the larger reading: nothing sold is given back
         (10, 5, 8, False, 2),
-        (None, 5, 3, False, 0),
+        (None, 5, 3, True, 2),  # it showed nothing before, so 3 are what is left of our 5
+        (None, 5, 7, False, 0),
     ],
 )
 def test_an_attempt_without_an_answer_is_settled_by_what_the_channel_shows(confirmed, sent, observed, landed, units):
