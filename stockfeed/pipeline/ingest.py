@@ -136,7 +136,8 @@ def _decide(job: Job, connection: Any, staged: Staged) -> IngestResult:
     first = next((f for f in judged if f.severity == "reject"), None)
     if first is not None:
         connection.rollback()
-        return ending.reject(job, DeliveryError(first.message, first.remedy, code="EXPECT-FAILED"), staged, findings)
+        error = DeliveryError(first.message, first.remedy, code=first.code, row=first.row, column=first.column)
+        return ending.reject(job, error, staged, findings)
     if any(f.severity == "hold" for f in judged) and not job.forced:
         connection.rollback()
         return ending.hold(job, staged, findings)

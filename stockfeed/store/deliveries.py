@@ -45,6 +45,8 @@ class Delivery:
     attempts: int
     acknowledgement: str
     reference: dict[str, str] | None
+    mode: str | None
+    source: str | None
 
 
 _COLUMNS = [feed.c.code.label("feed") if name == "feed" else delivery.c[name] for name in Delivery.__slots__]
@@ -61,11 +63,18 @@ def _select() -> Select[Any]:
 
 
 def record(
-    connection: Connection, *, feed_id: int, fetched: Fetched, config_version: str, order_key: int | None, at: datetime
+    connection: Connection,
+    *,
+    feed_id: int,
+    fetched: Fetched,
+    source: str,
+    config_version: str,
+    order_key: int | None,
+    at: datetime,
 ) -> int | None:
     """Add a received delivery and return its id, or None when exactly this arrival is already in the ledger.
 
-    `order_key` None means "by arrival": the new id becomes the key.
+    `source` says what the reference belongs to. `order_key` None means "by arrival": the new id becomes the key.
     """
     same = and_(
         delivery.c.feed_id == feed_id,
@@ -91,6 +100,7 @@ def record(
             findings=[f.as_dict() for f in fetched.findings],
             acknowledgement="pending" if fetched.reference else "none",
             reference=dict(fetched.reference),
+            source=source,
         )
         .returning(delivery.c.id)
     ).scalar_one()
