@@ -1,21 +1,18 @@
 """What operators do: release, reject, undo, replay, release a feed. Each is audited with who and why."""
 
-from datetime import datetime
-
 import structlog
-from sqlalchemy import update
 
 from schemas.errors import ConfigError, PermanentError
 from schemas.tables import feed as feed_table
-from schemas.tables import reservation
 from stockfeed.bootstrap import App
+from stockfeed.pipeline import age
 from stockfeed.pipeline.collect import feed_row
 from stockfeed.pipeline.ingest import ingest, ingest_under_lease, load_delivery
 from stockfeed.pipeline.job import Release
 from stockfeed.pipeline.lease import hold_lease
 from stockfeed.pipeline.results import IngestResult
 from stockfeed.settings import feed_config_version
-from stockfeed.store import audit, deliveries, feeds, holds
+from stockfeed.store import audit, deliveries, feeds, holds, reservations
 from stockfeed.store.engine import write
 from stockfeed.store.marks import mark
 from stockfeed.store.undo import restore_levels
@@ -66,26 +63,16 @@ def undo_delivery(app: App, delivery_id: int, *, actor: str, reason: str) -> Ing
             )
         with lease.write() as connection:
             changes = restore_levels(connection, feed_id=row.id, delivery_id=delivery_id, at=now)
-            before = _times(delivery.feed_before or {})
+            before = age.put_back(connection, row.id, delivery.locations, delivery.feed_before or {})
             if delivery.applied_before_id is None:
                 before["in_shadow"] = True  # nothing is in force that a person or `trust_first` could have released
             feeds.change(connection, row.id, **before, last_applied_id=delivery.applied_before_id, epoch=row.epoch + 1)
             deliveries.change(connection, delivery_id, state="undone", reason=f"undone by {actor}: {reason}", ended_at=now)
-            connection.execute(
-                update(reservation)
-                .where(reservation.c.released_by == f"delivery {delivery_id}")
-                .values(released_at=None, released_by=None)
-            )
+            reservations.take_again(connection, delivery_id, now)
             mark(connection, "feed", [str(row.id)], reason=f"delivery {delivery_id} undone", at=now)
             audit.record(connection, at=now, actor=actor, act="undo_delivery", subject=f"delivery {delivery_id}", reason=reason)
     log.warning("delivery_undone", feed=delivery.feed, delivery=delivery_id, changes=changes, actor=actor)
     return IngestResult(delivery_id, delivery.feed, "undone", f"undone by {actor}: {reason}", changes=changes)
-
-
-def _times(before: dict[str, object]) -> dict[str, object]:
-    instants = ("as_of", "confirmed_at", "content_since", "stale_at")
-    known = {name: v for name, v in before.items() if name in (*instants, "order_key", "order_by")}
-    return {name: datetime.fromisoformat(str(v)) if name in instants and v else v for name, v in known.items()}
 
 
 def replay_delivery(app: App, delivery_id: int, *, actor: str, reason: str = "") -> IngestResult:

@@ -11,7 +11,7 @@ from schemas.findings import Finding
 from schemas.tables import feed as feed_table
 from stockfeed.bootstrap import App
 from stockfeed.pipeline import ending
-from stockfeed.pipeline.arrival import decide_unread, future
+from stockfeed.pipeline.arrival import decide_unread, found_in_bytes, future
 from stockfeed.pipeline.collect import feed_row
 from stockfeed.pipeline.job import Job, Release
 from stockfeed.pipeline.lease import Lease, hold_lease
@@ -139,8 +139,9 @@ def _decide(job: Job, connection: Any, staged: Staged) -> IngestResult:
         error = DeliveryError(first.message, first.remedy, code=first.code, row=first.row, column=first.column)
         return ending.reject(job, error, staged, findings)
     if any(f.severity == "hold" for f in judged) and not job.forced:
-        connection.rollback()
-        return ending.hold(job, staged, findings)
+        result = ending.hold(job, connection, staged, findings)
+        connection.commit()
+        return result
     result = ending.apply(job, connection, staged, findings)
     connection.commit()
     return result
@@ -151,7 +152,7 @@ def _findings(job: Job, staged: Staged, compared: levels.Compared) -> list[Findi
     against = Against(compared.known, compared.present, compared.newly_zero)
     delta = job.config.mode == "delta"
     judged = judge(staged.profile, _profile_before(job), against, limits=job.config.guard, delta=delta)
-    return [*staged.findings, *judged, *future(job)]
+    return [*staged.findings, *judged, *future(job), *found_in_bytes(job)]
 
 
 def _profile_before(job: Job) -> Profile | None:

@@ -159,10 +159,16 @@ def undecided(connection: Connection, feed_id: int) -> list[Delivery]:
 
 
 def in_force_since(connection: Connection, feed_id: int, column: str, position: Any) -> list[list[str] | None]:
-    """Return the locations of each applied or unchanged delivery of a feed whose `column` is after `position`."""
-    found = select(delivery.c.locations).where(
-        delivery.c.feed_id == feed_id, delivery.c.state.in_(("applied", "unchanged")), delivery.c[column] > position
+    """Return the locations of each delivery of a feed that is in force and whose `column` is after `position`.
+
+    In force are applied deliveries, and unchanged ones whose content is still that of an applied one.
+    """
+    applied = delivery.alias("confirmed")
+    confirms = exists().where(
+        applied.c.feed_id == feed_id, applied.c.sha256 == delivery.c.sha256, applied.c.state == "applied"
     )
+    in_force = or_(delivery.c.state == "applied", and_(delivery.c.state == "unchanged", confirms))
+    found = select(delivery.c.locations).where(delivery.c.feed_id == feed_id, delivery.c[column] > position, in_force)
     return list(connection.execute(found).scalars())
 
 

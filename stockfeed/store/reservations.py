@@ -4,13 +4,13 @@ Never releases on an unchanged or duplicate delivery: those are the same old num
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, func, insert, or_, select, update
 
-from schemas.tables import delivery, feed, inventory, reservation
+from schemas.tables import delivery, feed, feed_location, inventory, reservation
 from stockfeed.store.marks import mark
 from stockfeed.store.pieces import pieces
 from transforms.sales import is_contained
@@ -28,9 +28,13 @@ class SeenSale:
     source_locations: tuple[str, ...] = ()
 
 
+#: A source of a sale: a feed, or one location of a feed whose locations are delivered one by one (None: the whole feed).
+_Place = tuple[int, str | None]
+
+
 @dataclass(frozen=True, slots=True)
-class _Feed:
-    """What decides whether a feed's number contains a sale: usable now, true as of its last *applied* delivery, its lag."""
+class _Source:
+    """What decides whether a number contains a sale: usable now, true as of its last *applied* delivery, the feed's lag."""
 
     is_usable: bool
     in_shadow: bool
@@ -77,47 +81,69 @@ def feeds_of(connection: Connection, skus: Sequence[str]) -> dict[str, set[int]]
 def release_seen_sales(connection: Connection, feed_id: int, as_of: datetime, delivery_id: int, at: datetime) -> int:
     """Release the seen sales that an applied snapshot of `feed_id`, true `as_of`, completes; return how many.
 
-    To be called inside the applying transaction, for applied deliveries only. A sale is released when every usable source
-    feed it may have come from has applied a snapshot with as_of ≥ seen_at + that feed's sales_lag. A feed that is stale
-    meanwhile does not block the others: its share of the doubt stays with it, as a reservation on that feed alone, so that
-    its old number does not give the sale back when it returns. A level that the snapshot did not confirm (absent, or only in
-    rejected rows) is still the old number, however new the snapshot is.
+    To be called inside the applying transaction, for applied deliveries only, after the locations it covers were written. A
+    sale is released when every usable source it may have come from has applied a snapshot with as_of ≥ seen_at + that feed's
+    sales_lag; each location that is delivered on its own is such a source. A source that is stale meanwhile does not block
+    the others: its share of the doubt stays with it, as a reservation on it alone, so that its old number does not give the
+    sale back when it returns. A level that the snapshot did not confirm (absent, or only in rejected rows) is still the old
+    number, however new the snapshot is.
     """
     candidates = _open_sales_of(connection, feed_id)
     if not candidates:
         return 0
-    feeds = _load_feeds(connection)
-    if feed_id not in feeds:
+    sources = _load_sources(connection)
+    whole = sources.get((feed_id, None))
+    if whole is None:
         return 0
     # the applied snapshot counts before the feed row says so, and whatever the row's staleness was until now
-    feeds[feed_id] = _Feed(is_usable=True, in_shadow=feeds[feed_id].in_shadow, as_of=as_of, sales_lag=feeds[feed_id].sales_lag)
-    skus = sorted({sale.sku for sale in candidates})
-    sellers, unconfirmed = feeds_of(connection, skus), _unconfirmed(connection, skus)
+    sources[feed_id, None] = replace(whole, is_usable=True, as_of=as_of)
+    levels = _levels_of(connection, sorted({sale.sku for sale in candidates}))
     done: list[Any] = []
     for sale in candidates:
-        sources = _sources_of(sale, sellers, feeds)
+        confirmed = _sources_of(sale, levels.get(sale.sku, {}), sources)
         open_ones = [
-            f for f in sources if (sale.sku, f) in unconfirmed or not is_contained(feeds[f].as_of, sale.seen_at, feeds[f].sales_lag)
+            place
+            for place, is_confirmed in confirmed.items()
+            if not (is_confirmed and is_contained(sources[place].as_of, sale.seen_at, sources[place].sales_lag))
         ]
-        if feed_id in sources and not any(feeds[f].is_usable for f in open_ones):
-            _carry_over(connection, sale, open_ones)
+        is_ours = any(place[0] == feed_id for place in confirmed)
+        gets_further = is_ours and len(open_ones) < len(confirmed)
+        if gets_further and not any(sources[place].is_usable for place in open_ones):
+            _carry_over(connection, sale, open_ones, delivery_id)
             done.append(sale)
     _end(connection, done, delivery_id, at)
     return len(done)
 
 
-def _unconfirmed(connection: Connection, skus: Sequence[str]) -> set[tuple[str, int]]:
-    """Return (SKU, feed id) where a level that counts was not confirmed by the feed's last snapshot; one at 0 is no doubt."""
+def take_again(connection: Connection, delivery_id: int, at: datetime) -> None:
+    """Reserve again what an undone delivery had released, without what was carried over in its place."""
+    mine, r = f"delivery {delivery_id}", reservation.c
+    open_ones = select(r.id, r.sources).where(r.kind == "seen_sale", r.feed_id.is_not(None), r.released_at.is_(None))
+    carried = [row.id for row in connection.execute(open_ones) if (row.sources or {}).get("carried_by") == mine]
+    for ids in pieces(carried):
+        values = {"released_at": at, "released_by": f"undo of {mine}"}
+        connection.execute(update(reservation).where(r.id.in_(ids)).values(values))
+    connection.execute(update(reservation).where(r.released_by == mine).values(released_at=None, released_by=None))
+
+
+def _levels_of(connection: Connection, skus: Sequence[str]) -> dict[str, dict[tuple[int, str], bool]]:
+    """Return by SKU the (feed id, location) of its levels, and whether the feed's last snapshot confirmed all of them there.
+
+    A level that counts was not confirmed when it was absent or only in rejected rows; one at 0 is no doubt.
+    """
     i = inventory.c
     absent = and_(i.missing_count > 0, i.missing_count < feed.c.missing_after)
-    found: set[tuple[str, int]] = set()
+    doubtful = case((or_(absent, i.unconfirmed_count > 0), 1), else_=0)
+    found: dict[str, dict[tuple[int, str], bool]] = {}
     for piece in pieces(skus):
         rows = (
-            select(i.sku, i.feed_id)
+            select(i.sku, i.feed_id, i.location, func.max(doubtful))
             .join(feed, feed.c.id == i.feed_id)
-            .where(i.sku.in_(piece), or_(absent, i.unconfirmed_count > 0))
+            .where(i.sku.in_(piece))
+            .group_by(i.sku, i.feed_id, i.location)
         )
-        found.update((row.sku, row.feed_id) for row in connection.execute(rows))
+        for sku, feed_id, location, doubt in connection.execute(rows):
+            found.setdefault(sku, {})[feed_id, location] = not doubt
     return found
 
 
@@ -131,33 +157,53 @@ def _open_sales_of(connection: Connection, feed_id: int) -> Sequence[Any]:
     ).all()
 
 
-def _load_feeds(connection: Connection) -> dict[int, _Feed]:
+def _load_sources(connection: Connection) -> dict[_Place, _Source]:
     rows = connection.execute(
         select(feed.c.id, feed.c.policy, feed.c.in_shadow, feed.c.is_stale, delivery.c.as_of).outerjoin(
             delivery, delivery.c.id == feed.c.last_applied_id
         )
     )
-    return {
-        row.id: _Feed(
-            is_usable=not row.in_shadow and (not row.is_stale or row.policy.get("stale_policy") == "keep"),
+    keeps: dict[int, bool] = {}
+    found: dict[_Place, _Source] = {}
+    for row in rows:
+        keeps[row.id] = row.policy.get("stale_policy") == "keep"
+        found[row.id, None] = _Source(
+            is_usable=not row.in_shadow and (not row.is_stale or keeps[row.id]),
             in_shadow=row.in_shadow,
             as_of=row.as_of,
             sales_lag=timedelta(seconds=row.policy.get("sales_lag_s", 86400)),
         )
-        for row in rows
-    }
+    for place in connection.execute(select(feed_location)):
+        whole = found[place.feed_id, None]
+        is_usable = not whole.in_shadow and (not place.is_stale or keeps[place.feed_id])
+        found[place.feed_id, place.location] = replace(whole, is_usable=is_usable, as_of=place.applied_as_of)
+    return found
 
 
-def _sources_of(sale: Any, sellers: Mapping[str, set[int]], feeds: Mapping[int, _Feed]) -> set[int]:
-    """Return the feeds that have the SKU and may have served the sale; a feed in shadow offered nothing."""
-    if sale.feed_id is not None:
-        return {sale.feed_id} & feeds.keys()
-    named = set((sale.sources or {}).get("feeds", ()))
-    having = sellers.get(sale.sku, set())
-    return {f for f in (having & named if named else having) if f in feeds and not feeds[f].in_shadow}
+def _sources_of(sale: Any, levels: Mapping[tuple[int, str], bool], sources: Mapping[_Place, _Source]) -> dict[_Place, bool]:
+    """Return the sources that have the SKU and may have served the sale, and whether each confirmed it.
+
+    A feed in shadow offered nothing. Of a feed whose locations are delivered one by one, only those of the sale count.
+    """
+    named = {sale.feed_id} if sale.feed_id is not None else set((sale.sources or {}).get("feeds", ()))
+    places = set((sale.sources or {}).get("locations", ()))
+    found: dict[_Place, bool] = {}
+    for (feed_id, location), is_confirmed in levels.items():
+        if (feed_id, None) not in sources or (named and feed_id not in named):
+            continue
+        alone = (feed_id, location) in sources
+        if alone and places and location not in places:
+            continue
+        place: _Place = (feed_id, location) if alone else (feed_id, None)
+        if sale.feed_id is not None or not sources[place].in_shadow:
+            found[place] = found.get(place, True) and is_confirmed
+    return found
 
 
-def _carry_over(connection: Connection, sale: Any, feeds: Iterable[int]) -> None:
+def _carry_over(connection: Connection, sale: Any, places: Iterable[_Place], delivery_id: int) -> None:
+    located: dict[int, list[str]] = {}
+    for feed_id, location in places:
+        located.setdefault(feed_id, []).extend([] if location is None else [location])
     rows = [
         {
             "kind": "seen_sale",
@@ -167,9 +213,13 @@ def _carry_over(connection: Connection, sale: Any, feeds: Iterable[int]) -> None
             "channel_location": sale.channel_location,
             "units": sale.units,
             "seen_at": sale.seen_at,
-            "sources": sale.sources,
+            "sources": {
+                **(sale.sources or {}),
+                "carried_by": f"delivery {delivery_id}",
+                **({"locations": sorted(names)} if names else {}),
+            },
         }
-        for feed_id in feeds
+        for feed_id, names in located.items()
     ]
     if rows:
         connection.execute(insert(reservation), rows)
