@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from stockfeed.pipeline.job import Job
-from stockfeed.pipeline.ordering import position
+from stockfeed.pipeline.ordering import is_late_delta, position
 from stockfeed.store import feeds, places
 from stockfeed.store.marks import mark
 
@@ -42,7 +42,12 @@ def _covered(job: Job) -> list[str] | None:
 
 
 def refresh(job: Job, connection: Connection, stands: dict[str, Any], *, is_applied: bool) -> None:
-    """Write the age of the feed and of the locations covered; what was stale and is fresh now counts at once."""
+    """Write the age of the feed and of the locations covered; what was stale and is fresh now counts at once.
+
+    The rest of a delta that came late adds to newer stock, and makes nothing older.
+    """
+    if is_late_delta(job):
+        return
     row, now, moved = job.row, job.app.clock(), False
     if job.config.scope == "location":
         if row.as_of and row.stale_at:

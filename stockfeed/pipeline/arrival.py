@@ -72,7 +72,7 @@ def _by_its_place(job: Job) -> IngestResult | None:
         if known is None:
             return None
         job = job.covering(known.locations)
-    if is_older(job):
+    if is_older(job) and not (job.config.mode == "delta" and not any(_is_in_force(job, one) for one in same)):
         return ending.supersede(job)
     return None if job.forced or not same else _by_its_bytes(job, same)
 
@@ -121,6 +121,8 @@ def _is_in_force(job: Job, one: Delivery) -> bool:
     """Whether the present levels of everything it covers are still those of an applied delivery."""
     if one.state != "applied":
         return False
+    if job.config.mode == "delta" and job.row.last_applied_id == one.id and is_older(job.holding(one)):
+        return False  # it came late, and only part of it was applied
     if job.config.scope != "location" or job.row.last_applied_id == one.id:
         return job.row.last_applied_id == one.id
     with read(job.app.engine) as connection:

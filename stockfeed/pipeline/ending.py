@@ -14,7 +14,7 @@ from schemas.findings import Finding
 from schemas.rejections import rejection
 from stockfeed.pipeline import age
 from stockfeed.pipeline.job import Job
-from stockfeed.pipeline.ordering import is_ahead, overlap, position
+from stockfeed.pipeline.ordering import is_ahead, is_late_delta, overlap, position
 from stockfeed.pipeline.results import IngestResult
 from stockfeed.settings import feed_config_version
 from stockfeed.store import audit, deliveries, feeds, held_levels, holds, levels, reservations
@@ -44,13 +44,15 @@ def apply(job: Job, connection: Connection, staged: "Staged", findings: Sequence
     work = levels.Applying(row.id, delivery.id, now, job.config.missing_after, job.config.match == "identity")
     changes = levels.apply(connection, work)
     feed_before = age.before(job, connection)
-    feeds.change(connection, row.id, last_applied_id=delivery.id, content_since=job.as_of)
+    late = is_late_delta(job)
+    feeds.change(connection, row.id, last_applied_id=delivery.id, content_since=row.content_since if late else job.as_of)
     age.refresh(job, connection, age.standing(job, job.as_of), is_applied=True)
     if row.in_shadow and job.config.trust_first:
         feeds.change(connection, row.id, in_shadow=False)
         mark(connection, "feed", [str(row.id)], reason="first delivery is trusted", at=now)
     _overtake(job, connection, now)
-    reservations.release_seen_sales(connection, row.id, job.as_of, delivery.id, now)
+    if not late:
+        reservations.release_seen_sales(connection, row.id, job.as_of, delivery.id, now)
     reason = f"released by {job.release.actor}: {job.release.reason}" if job.release else "applied"
     return _end(
         job, connection, "applied", reason, staged=staged, findings=findings, changes=changes,

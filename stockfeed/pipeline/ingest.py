@@ -14,6 +14,7 @@ from stockfeed.pipeline import ending
 from stockfeed.pipeline.arrival import decide_unread, found_in_bytes, future
 from stockfeed.pipeline.collect import feed_row
 from stockfeed.pipeline.job import Job, Release
+from stockfeed.pipeline.late_deltas import keep_the_rest
 from stockfeed.pipeline.lease import Lease, hold_lease
 from stockfeed.pipeline.ordering import is_older, microseconds
 from stockfeed.pipeline.results import IngestResult
@@ -97,7 +98,12 @@ def _read_and_decide(job: Job) -> IngestResult:
             connection.rollback()
             return ending.reject(job, error)
         try:
-            return ending.supersede(job) if is_older(job) else _decide(job, connection, staged)
+            if not is_older(job):
+                return _decide(job, connection, staged, [])
+            late = None
+            if job.config.mode == "delta":
+                late = keep_the_rest(job, connection, lambda: _stage(job, connection, path))
+            return _decide(late[0], connection, *late[1:]) if late else ending.supersede(job)
         finally:
             connection.rollback()
             if engine.dialect.name == "sqlite":
@@ -119,7 +125,8 @@ def _stage(job: Job, connection: Connection, path: Path) -> tuple[Job, Staged]:
     return job.at(as_of=as_of, order_key=microseconds(as_of)), staged
 
 
-def _decide(job: Job, connection: Any, staged: Staged) -> IngestResult:
+def _decide(job: Job, connection: Any, staged: Staged, found: list[Finding]) -> IngestResult:
+    """Judge what is staged, beside what was `found` already, and apply, hold or reject it."""
     feed = job.config
     if connection.dialect.name == "sqlite":
         connection.execution_options(sqlite_begin="IMMEDIATE")
@@ -131,7 +138,7 @@ def _decide(job: Job, connection: Any, staged: Staged) -> IngestResult:
         find_absent=feed.mode == "snapshot",
         is_complete=staged.is_complete,
     )
-    findings = _findings(job, staged, compared)
+    findings = [*found, *_findings(job, staged, compared)]
     judged = [*job.arrived_with, *findings]
     first = next((f for f in judged if f.severity == "reject"), None)
     if first is not None:

@@ -63,9 +63,7 @@ def overdue(app: App) -> tuple[str, ...]:
         past = places.past(connection, now)
     late = [row for row in rows if row.code in app.config.feeds]
     found = {
-        row.id: row.code
-        for row in late
-        if (row.stale_at and row.stale_at <= now) or _is_silent(app, row, newest.get(row.id), now)
+        row.id: row.code for row in late if (row.stale_at and row.stale_at <= now) or _is_silent(app, row, newest.get(row.id), now)
     }
     codes = {row.id: row.code for row in late if row.id not in found}
     return (*found.values(), *(f"{codes[feed_id]}: {location}" for feed_id, location in past if feed_id in codes))
