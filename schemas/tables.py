@@ -141,6 +141,8 @@ feed_location = Table(
     Column("stale_at", UtcDateTime, nullable=False),
     Column("is_stale", Boolean, nullable=False, default=False),  # as last judged
     Column("applied_as_of", UtcDateTime, nullable=False),  # of its last applied delivery: what seen sales are measured by
+    Column("delivery_id", BigInteger),  # that delivery: its bytes are in force; null: one of before locations had an age
+    Index("ix_feed_location_delivery_id", "delivery_id"),
 )
 
 # Quantities of deliveries that are held in a feed with while_held = "lower": ATS offers the smaller. Gone with the hold.

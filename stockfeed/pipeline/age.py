@@ -52,7 +52,7 @@ def refresh(job: Job, connection: Connection, stands: dict[str, Any], *, is_appl
     if job.config.scope == "location":
         if row.as_of and row.stale_at:
             places.start(connection, row.id, row.as_of, row.stale_at)
-        standing_now = places.Standing(job.as_of, job.config.stale_after, now, is_applied)
+        standing_now = places.Standing(job.as_of, job.config.stale_after, now, job.delivery.id if is_applied else None)
         moved = places.stand(connection, row.id, job.delivery.locations or [], standing_now)
     elif is_applied:
         places.forget(connection, row.id)

@@ -90,12 +90,17 @@ def unchanged(job: Job, last: Delivery) -> IngestResult:
             changes += levels.count_unconfirmed(connection, work, levels.counted_by(row.id, last.id, "unconfirmed"))
         age.refresh(job, connection, stands, is_applied=False)
         _overtake(job, connection, now)
-        found = _frozen(job, stands["as_of"])
+        found = _frozen(job, last)
         return _end(job, connection, "unchanged", f"the same content as delivery {last.id}", findings=found, changes=changes)
 
 
-def _frozen(job: Job, stock_of: datetime) -> list[Finding]:
-    since, limit = job.row.content_since, job.config.frozen_after or _three_intervals(job.config.schedule, job.app.clock())
+def _frozen(job: Job, last: Delivery) -> list[Finding]:
+    """Return the finding about content that has stayed the same for too long, by the time of its source.
+
+    The stock's own time stands still with the content: there the arrival counts.
+    """
+    since, limit = last.as_of, job.config.frozen_after or _three_intervals(job.config.schedule, job.app.clock())
+    stock_of = job.delivery.received_at if job.config.order_by == "own" else job.as_of
     if since is None or limit is None or stock_of - since <= limit:
         return []
     return [

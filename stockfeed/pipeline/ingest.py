@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from schemas.errors import ConfigError, DeliveryError, PermanentError, TransientError
+from schemas.errors import DeliveryError, PermanentError, StockfeedError
 from schemas.findings import Finding
 from schemas.tables import feed as feed_table
 from stockfeed.bootstrap import App
@@ -76,7 +76,7 @@ def _end_counted(job: Job) -> IngestResult:
     _set_attempts(job, job.delivery.attempts + 1)
     try:
         return decide_unread(job) or _read_and_decide(job)
-    except (TransientError, ConfigError):
+    except StockfeedError:
         _set_attempts(job, job.delivery.attempts)  # not the delivery's fault
         raise
 

@@ -24,7 +24,7 @@ class Standing:
     as_of: datetime
     lasts: timedelta
     now: datetime
-    is_applied: bool  # False: the same content again, which refreshes the age and nothing else
+    applied: int | None  # the delivery that is applied; None: the same content again, which refreshes the age and nothing else
 
 
 def stand(connection: Connection, feed_id: int, locations: Sequence[str], standing: Standing) -> bool:
@@ -36,13 +36,13 @@ def stand(connection: Connection, feed_id: int, locations: Sequence[str], standi
 
 
 def _row(feed_id: int, location: str, before: Any, standing: Standing) -> dict[str, Any]:
-    as_of, applied = standing.as_of, standing.as_of
-    if before is not None and not standing.is_applied:
-        as_of, applied = max(as_of, before.as_of), before.applied_as_of
+    as_of, applied_as_of, delivery_id = standing.as_of, standing.as_of, standing.applied
+    if before is not None and standing.applied is None:
+        as_of, applied_as_of, delivery_id = max(as_of, before.as_of), before.applied_as_of, before.delivery_id
     stale_at = as_of + standing.lasts
     return {
         "feed_id": feed_id, "location": location, "as_of": as_of, "confirmed_at": standing.now, "stale_at": stale_at,
-        "is_stale": stale_at <= standing.now, "applied_as_of": applied,
+        "is_stale": stale_at <= standing.now, "applied_as_of": applied_as_of, "delivery_id": delivery_id,
     }  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def judge(connection: Connection, row: Any, *, is_stale: bool) -> None:
 
 
 def _rows(connection: Connection, feed_id: int, locations: Sequence[str] | None) -> list[Any]:
-    names = ("location", "as_of", "confirmed_at", "stale_at", "is_stale", "applied_as_of")
+    names = ("location", "as_of", "confirmed_at", "stale_at", "is_stale", "applied_as_of", "delivery_id")
     found = select(*(_p[name] for name in names)).where(_p.feed_id == feed_id)
     if locations is None:
         return list(connection.execute(found))

@@ -27,8 +27,10 @@ def upgrade() -> None:
         sa.Column("stale_at", UtcDateTime(), nullable=False),
         sa.Column("is_stale", sa.Boolean(), nullable=False),
         sa.Column("applied_as_of", UtcDateTime(), nullable=False),
+        sa.Column("delivery_id", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("feed_id", "location", name=op.f("pk_feed_location")),
     )
+    op.create_index("ix_feed_location_delivery_id", "feed_location", ["delivery_id"])
     op.create_table(
         "held_level",
         sa.Column("feed_id", sa.Integer(), autoincrement=False, nullable=False),
@@ -55,7 +57,7 @@ def _places_so_far() -> list[dict[str, Any]]:
     time = UtcDateTime()
     rows = op.get_bind().execute(
         sa.text(
-            "SELECT d.feed_id, d.state, d.as_of, d.ended_at, d.locations, f.policy, f.is_stale FROM delivery d "
+            "SELECT d.id, d.feed_id, d.state, d.as_of, d.ended_at, d.locations, f.policy, f.is_stale FROM delivery d "
             "JOIN feed f ON f.id = d.feed_id WHERE d.locations IS NOT NULL AND d.state IN ('applied', 'unchanged') "
             "AND d.as_of IS NOT NULL AND f.last_applied_id IS NOT NULL ORDER BY d.ended_at, d.id"
         ).columns(as_of=time, ended_at=time, locations=sa.JSON(), policy=sa.JSON(), is_stale=sa.Boolean())
@@ -67,7 +69,9 @@ def _places_so_far() -> list[dict[str, Any]]:
             key = (row.feed_id, location)
             before = found.get(key)
             as_of: datetime = max(row.as_of, before["as_of"]) if before else row.as_of
-            applied = row.as_of if row.state == "applied" or before is None else before["applied_as_of"]
+            by = (row.as_of, row.id if row.state == "applied" else None)
+            if before and row.state != "applied":
+                by = (before["applied_as_of"], before["delivery_id"])
             found[key] = {
                 "feed_id": row.feed_id,
                 "location": location,
@@ -75,7 +79,8 @@ def _places_so_far() -> list[dict[str, Any]]:
                 "confirmed_at": row.ended_at,
                 "stale_at": as_of + lasts,
                 "is_stale": row.is_stale,
-                "applied_as_of": applied,
+                "applied_as_of": by[0],
+                "delivery_id": by[1],
             }
     return list(found.values())
 

@@ -37,7 +37,7 @@ def test_rows_that_newer_deltas_overtook_are_counted_as_skipped(world):
     arrive(world, {"A": 5, "B": 5}, 5)
     late = arrive(world, {"A": 1, "C": 1, "X": "lots"}, 1)
     assert (late.state, late.rows_read, late.rows_accepted, late.rows_rejected, late.rows_skipped) == ("applied", 3, 1, 1, 1)
-    assert [f["code"] for f in late.findings][0] == "LATE-DELTA"
+    assert late.findings[0]["code"] == "LATE-DELTA"
     assert world.stock() == {"A": 5, "B": 5, "C": 1}
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from stockfeed.pipeline import overdue, sweep, undo_delivery
+from stockfeed.pipeline import overdue, retain, sweep, undo_delivery
 from stockfeed.store.engine import write
 from stockfeed.store.reservations import SeenSale, add_seen_sales
 from tests.integration.pipeline.selling import Shop
@@ -183,3 +183,23 @@ def test_undo_takes_a_carried_over_sale_back_to_one_reservation(places):
     assert open_sales(places) == [(1, 2)]
     undo_delivery(places.app, second.delivery_id, **WHO)
     assert open_sales(places) == [(None, 2)]
+
+
+def test_retention_keeps_the_bytes_in_force_of_every_location(places):
+    for location in ("L1", "L2", "L3", "L4"):
+        places.deliver(at(location, {"A": 1}))
+    places.deliver(at("L4", {"A": 2}))
+    places.deliver(at("L4", {"A": 3}))
+    places.clock.advance(days=91)
+    assert retain(places.app).files == 1
+    kept = places.query("SELECT id FROM delivery WHERE discarded_at IS NULL ORDER BY id")
+    assert [r.id for r in kept] == [1, 2, 3, 5, 6], "of L4, the one in force and the one that an undo leads back to"
+
+
+def test_an_export_of_one_location_that_froze_is_told_however_often_the_others_change(places):
+    places.edit("trust_first = true", 'trust_first = true\nfrozen_after = "4h"')
+    places.deliver(at("L1", {"A": 1}))
+    for quantity in range(6):
+        places.deliver(at("L2", {"A": quantity}))
+        result = places.deliver(at("L1", {"A": 1}))
+    assert [f["code"] for f in result.findings] == ["EXPORT-FROZEN"]
