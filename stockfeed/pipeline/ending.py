@@ -170,7 +170,9 @@ def hold(job: Job, connection: Connection, staged: "Staged", findings: Sequence[
     Where the feed offers the smaller of old and held meanwhile, what is staged is kept for that.
     """
     result = _hold(job, connection, findings, staged)
-    if result.state == "held" and job.config.while_held == "lower":
+    # of a delta that came late and cannot be told apart, some of it is older than the levels
+    undecidable = any(f.code == "LATE-DELTA" and f.severity == "hold" for f in findings)
+    if result.state == "held" and job.config.while_held == "lower" and not undecidable:
         held_levels.keep(connection, job.row.id, job.delivery.id, job.app.clock())
     return result
 

@@ -27,9 +27,10 @@ def keep_the_rest(job: Job, connection: Connection, restage: Callable[[], tuple[
     What cannot be told apart is held: a newer delivery whose bytes are gone or unreadable now, or too many of them.
     """
     newer = newer_than(job, _MOST + 1)
-    if any(one.mode == "snapshot" for one in newer):
+    too_many = len(newer) > _MOST
+    if not too_many and any(one.mode == "snapshot" for one in newer):
         return None
-    problem = f"more than {_MOST} newer deliveries are applied" if len(newer) > _MOST else _note_keys(job, connection, newer)
+    problem = f"more than {_MOST} newer deliveries are applied" if too_many else _note_keys(job, connection, newer)
     job, staged = restage()
     if problem:
         overtaken.drop(connection)
@@ -37,16 +38,19 @@ def keep_the_rest(job: Job, connection: Connection, restage: Callable[[], tuple[
     left, gone = overtaken.leave_out(connection)
     overtaken.drop(connection)
     connection.commit()
+    if gone and not left and not staged.rows_rejected:
+        return None
     staged.rows_accepted -= gone
     if gone:
         staged.skipped[OVERTAKEN] += gone
     words = f"older than {len(newer)} applied deliveries; {gone} of its rows are left out, because newer ones speak of their keys"
-    return (job, staged, [Finding("LATE-DELTA", "warn", words)]) if left else None
+    return job, staged, [Finding("LATE-DELTA", "warn", words)]
 
 
 def _note_keys(job: Job, connection: Connection, newer: list[Delivery]) -> str | None:
     """Note the keys of every newer delivery, read again; return why that is not possible, if so."""
     overtaken.create(connection)
+    connection.commit()
     for one in newer:
         if one.mode is None:
             return f"it is not known whether delivery {one.id}, which is newer, was a full snapshot"

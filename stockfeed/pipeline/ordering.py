@@ -62,10 +62,15 @@ def is_late_delta(job: Job) -> bool:
 
 
 def newer_than(job: Job, most: int) -> list[Delivery]:
-    """Return the deliveries in force that are newer than the job's and cover some of its stock, among the last `most`."""
+    """Return the deliveries in force that are newer than the job's and cover some of its stock.
+
+    Where the feed has `most` newer ones or more, these, whatever they cover: there may be others.
+    """
     with read(job.app.engine) as connection:
         newer = deliveries.newer_in_force(connection, job.row.id, *_place(job), most=most)
-    return [one for one in newer if job.config.scope != "location" or overlap(one.locations, job.delivery.locations)]
+    if len(newer) >= most or job.config.scope != "location":
+        return newer
+    return [one for one in newer if overlap(one.locations, job.delivery.locations)]
 
 
 def _place(job: Job) -> tuple[str, object]:

@@ -93,3 +93,41 @@ def test_a_late_delta_is_held_when_a_newer_one_can_no_longer_be_read(world):
     assert release_delivery(world.app, late.delivery_id, **WHO).state == "superseded"
     assert world.stock() == {"A": 5}
     assert arrive(world, {"B": 6}, 6).state == "applied"
+
+
+def test_a_late_delta_with_bad_rows_only_is_no_lost_delivery(world):
+    world.configure(DELTA)
+    arrive(world, {"A": 5}, 5)
+    late = arrive(world, {"C": "lots", "D": "many"}, 1)
+    assert (late.state, late.rows_rejected) == ("held", 2)
+    mixed = arrive(world, {"A": 4, "D": "many"}, 6)
+    assert mixed.state == "received", "it waits for the held one"
+
+
+def test_what_was_left_out_of_a_late_delta_does_not_hide_its_bad_rows(world):
+    world.configure(DELTA)
+    arrive(world, {"A": 5}, 5)
+    late = arrive(world, {"A": 4, "D": "many"}, 1)
+    assert (late.state, late.rows_accepted, late.rows_rejected, late.rows_skipped) == ("applied", 0, 1, 1)
+    assert world.stock() == {"A": 5}
+
+
+def test_too_many_newer_deliveries_of_other_locations_do_not_hide_one_of_this_location(world, monkeypatch):
+    import importlib
+
+    monkeypatch.setattr(importlib.import_module("stockfeed.pipeline.late_deltas"), "_MOST", 1)
+    world.configure(DELTA + '\nscope = "location"').edit('on_hand = "qty"', 'on_hand = "qty"\nlocation = "place"')
+
+    def at(hour: int, place: str, quantity: int):
+        world.clock.advance(minutes=1)
+        path = world.put(f"sku,qty,place\nA,{quantity},{place}\n")
+        instant = world.clock.now.replace(day=1, hour=hour, minute=0).timestamp()
+        os.utime(path, (instant, instant))
+        (result,) = world.sync()
+        return result
+
+    at(5, "L1", 5)
+    at(6, "L2", 6)
+    at(7, "L2", 7)
+    late = at(1, "L1", 1)
+    assert (late.state, late.findings[0]["code"]) == ("held", "LATE-DELTA")

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from schemas.tables import feed_location
 from stockfeed.pipeline import overdue, retain, sweep, undo_delivery
 from stockfeed.store.engine import write
 from stockfeed.store.reservations import SeenSale, add_seen_sales
@@ -203,3 +204,15 @@ def test_an_export_of_one_location_that_froze_is_told_however_often_the_others_c
         places.deliver(at("L2", {"A": quantity}))
         result = places.deliver(at("L1", {"A": 1}))
     assert [f["code"] for f in result.findings] == ["EXPORT-FROZEN"]
+
+
+def test_the_views_show_the_age_of_each_location(places):
+    places.deliver(at("L1", {"A": 1}))
+    places.deliver(at("L2", {"A": 20}))
+    with write(places.app.engine) as connection:
+        never = places.clock.now + timedelta(days=36500)  # the views judge the age by the database's own clock
+        connection.execute(feed_location.update().values(stale_at=never))
+        connection.execute(feed_location.update().where(feed_location.c.location == "L1").values(is_stale=True))
+    shown = places.query("SELECT location, is_stale FROM inventory_v1 ORDER BY location")
+    assert [(r.location, bool(r.is_stale)) for r in shown] == [("L1", True), ("L2", False)]
+    assert [tuple(r) for r in places.query("SELECT location, units FROM unified_stock_v1")] == [("L2", 20)]
