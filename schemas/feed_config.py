@@ -254,9 +254,6 @@ class Feed(Section):
         if not (self.columns.on_hand or self.columns.available or self.wide):
             msg = "map at least one of columns.on_hand, columns.available, or [feed.wide]"
             raise ValueError(msg)
-        if self.while_held == "lower":
-            msg = 'while_held = "lower" is not supported yet; use "keep"'
-            raise ValueError(msg)
         if self.order_by == "own" and self.as_of is None:
             msg = 'order_by = "own" needs `as_of`, the column that holds the supplier\'s own time'
             raise ValueError(msg)

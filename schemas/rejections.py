@@ -134,7 +134,10 @@ def rejection(
     remedy: str | None = None,
     severity: Literal["row", "note"] = "row",
 ) -> Rejection:
-    """Return a Rejection with the catalogue's sentence and remedy unless given; the value is escaped here."""
-    entry = CODES[code]
+    """Return a Rejection with the catalogue's sentence and remedy unless given; the value is escaped here.
+
+    A code that is not in the catalogue (a guard's or a source's, about the delivery as a whole) needs its own `message`.
+    """
+    entry = CODES[code] if message is None else CODES.get(code, Code(message, ""))
     shown = None if value is None else escape_value(value)
     return Rejection(row, line, column, shown, code, message or entry.sentence, remedy or entry.remedy, severity)

@@ -100,6 +100,8 @@ delivery = Table(
     Column("arrival_findings", JSON),  # what the source found about the arrival; part of every judgement
     Column("findings", JSON),  # those, and everything found when it was judged last
     Column("locations", JSON),  # scope = "location": the locations it covers; null: the whole feed
+    Column("mode", String(10)),  # how it was read: snapshot | delta; null: not ended, or ended before this was kept
+    Column("source", Text),  # source type and connection that `reference` belongs to; null: recorded before this was kept
     Column("profile", JSON),  # what the guard compares the next delivery with
     Column("attempts", Integer, nullable=False, default=0),
     Column("discarded_at", UtcDateTime),  # retention removed the bytes from the archive
@@ -126,6 +128,35 @@ rejection = Table(
     Column("message", Text, nullable=False),
     Column("remedy", Text, nullable=False),
     Column("severity", String(10), nullable=False),
+)
+
+# Where each location of a feed with scope = "location" stands: its own age. A feed without rows here is one whole.
+feed_location = Table(
+    "feed_location",
+    metadata,
+    Column("feed_id", Integer, primary_key=True, autoincrement=False),
+    Column("location", Text, primary_key=True),
+    Column("as_of", UtcDateTime, nullable=False),  # refreshed by "unchanged" deliveries
+    Column("confirmed_at", UtcDateTime),
+    Column("stale_at", UtcDateTime, nullable=False),
+    Column("is_stale", Boolean, nullable=False, default=False),  # as last judged
+    Column("applied_as_of", UtcDateTime, nullable=False),  # of its last applied delivery: what seen sales are measured by
+    Column("delivery_id", BigInteger),  # that delivery: its bytes are in force; null: one of before locations had an age
+    Index("ix_feed_location_delivery_id", "delivery_id"),
+)
+
+# Quantities of deliveries that are held in a feed with while_held = "lower": ATS offers the smaller. Gone with the hold.
+held_level = Table(
+    "held_level",
+    metadata,
+    Column("feed_id", Integer, primary_key=True, autoincrement=False),
+    Column("supplier_sku", Text, primary_key=True),
+    Column("location", Text, primary_key=True),
+    Column("condition", Text, primary_key=True),
+    Column("delivery_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("quantity", BigInteger, nullable=False),  # available, else on hand
+    Index("ix_held_level_delivery_id", "delivery_id"),
+    sqlite_with_rowid=False,
 )
 
 # The central table. Absent keys keep their row: missing_count says for how many complete snapshots in a row.

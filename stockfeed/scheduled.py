@@ -118,12 +118,13 @@ def _retain(app: App) -> dict[str, Any]:
 
 
 def _overdue(app: App) -> list[str]:
-    """Return the feeds that are stale, or whose supplier is silent, at this moment."""
+    """Return the feeds that are stale, or whose supplier is silent, at this moment; and single locations that are stale."""
     from stockfeed import reports
-    from stockfeed.pipeline.sweep import sweep
+    from stockfeed.pipeline.sweep import overdue, sweep
 
     silent = set(sweep(app).silent)
-    return [row["feed"] for row in reports.feeds(app) if row["is_stale"] or row["feed"] in silent]
+    late = [row["feed"] for row in reports.feeds(app) if row["is_stale"] or row["feed"] in silent]
+    return late + [place for place in overdue(app) if ": " in place]
 
 
 def _counts(result: object, *names: str) -> dict[str, Any]:

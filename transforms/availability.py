@@ -47,7 +47,10 @@ class Step(NamedTuple):
 
 
 class Level(NamedTuple):
-    """One inventory row of the SKU: quantities in thousandths of the supplier's unit (None: unknown), and its factor."""
+    """One inventory row of the SKU: quantities in thousandths of the supplier's unit (None: unknown), and its factor.
+
+    `held` lowers the level of a feed that `lowers_while_held`, and never raises one.
+    """
 
     feed_id: int
     location: str
@@ -57,6 +60,7 @@ class Level(NamedTuple):
     unconfirmed_count: int = 0
     numerator: int = 1  # sellable units per supplier unit
     denominator: int = 1
+    held: int | None = None  # what a held delivery says of it, in thousandths
 
 
 class Reserved(NamedTuple):
@@ -90,6 +94,8 @@ class SourceFeed:
     buffer: int = 0
     priority: int = 1
     missing_after: int = 2
+    stale_locations: frozenset[str] = frozenset()  # of a feed whose locations are delivered one by one
+    lowers_while_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +196,15 @@ def _parts(stock: SkuStock, offer: Offer, steps: list[Step]) -> Iterable[_Part]:
 
 
 def _part(feed: SourceFeed, levels: Sequence[Level], reserved: Sequence[Reserved], steps: list[Step]) -> _Part:
-    units, reason = _counted(feed, levels, steps)
+    fresh = list(_fresh(feed, levels, steps))
+    if not fresh:
+        return _Part(feed, None, "stale")
+    units, reason = _counted(feed, fresh, steps)
     if units is None:
         return _Part(feed, None, reason)
+    places = {level.location for level in fresh}
+    # what is reserved at other places alone takes nothing from these
+    reserved = [r for r in reserved if not r.locations or not r.locations.isdisjoint(places)]
     tally = _Tally(units, reason, steps)
     # steps that do nothing are skipped before their words are made: most SKUs have none of them
     if taken := sum(r.units for r in reserved if r.kind == "order" and _still_open(r, feed)):
@@ -207,11 +219,20 @@ def _part(feed: SourceFeed, levels: Sequence[Level], reserved: Sequence[Reserved
     return _Part(feed, max(tally.units, 0), tally.reason)
 
 
+def _fresh(feed: SourceFeed, levels: Sequence[Level], steps: list[Step]) -> Iterable[Level]:
+    """Yield the levels whose location is not too old on its own."""
+    for level in levels:
+        if level.location in feed.stale_locations and not feed.counts_when_stale:
+            steps.append(Step(feed.code, f"{level.location}: stale: counts as 0", 0))
+        else:
+            yield level
+
+
 def _counted(feed: SourceFeed, levels: Sequence[Level], steps: list[Step]) -> tuple[int | None, str]:
     """Return the sellable units of a feed's levels (None: unknown) and the reason should they be none."""
     total, reasons, is_known = 0, set[str](), False
     for level in levels:
-        units, reason, detail = _level_units(level, feed.missing_after)
+        units, reason, detail = _level_units(level, feed)
         steps.append(Step(feed.code, f"{level.location}: {detail}" if level.location else detail, units))
         reasons.add(reason)
         is_known = is_known or reason != "unknown"
@@ -219,16 +240,19 @@ def _counted(feed: SourceFeed, levels: Sequence[Level], steps: list[Step]) -> tu
     return (total, _emptiness(reasons)) if is_known else (None, "unknown")
 
 
-def _level_units(level: Level, missing_after: int) -> tuple[int, str, str]:
-    if level.missing_count >= missing_after:
+def _level_units(level: Level, feed: SourceFeed) -> tuple[int, str, str]:
+    if level.missing_count >= feed.missing_after:
         return 0, "missing", f"absent from {level.missing_count} snapshots in a row: counts as 0"
-    if level.unconfirmed_count >= missing_after:
+    if level.unconfirmed_count >= feed.missing_after:
         return 0, "unconfirmed", f"only in rejected rows of {level.unconfirmed_count} snapshots in a row: counts as 0"
     name, raw = ("available", level.available) if level.available is not None else ("on hand", level.on_hand)
     if raw is None:
         return 0, "unknown", "quantity unknown: contributes nothing"
-    units = max(raw * level.numerator // (QUANTITY_SCALE * level.denominator), 0)
     shown = f"{name} {_decimal(raw)}"
+    if feed.lowers_while_held and level.held is not None and level.held < raw:
+        raw = level.held
+        shown += f", lowered to the {_decimal(raw)} of a held delivery"
+    units = max(raw * level.numerator // (QUANTITY_SCALE * level.denominator), 0)
     if level.numerator != level.denominator:
         shown += f" × {Fraction(level.numerator, level.denominator)}"
     return units, "out_of_stock", shown

@@ -44,11 +44,12 @@ def key_hashes(records: pl.DataFrame) -> pl.Series:
     return records.select(pl.struct(KEY_COLUMNS).hash(seed=0).alias("key")).to_series()
 
 
-def resolve(rows: pl.DataFrame, policy: Policy, *, limit: int | None = None) -> Resolution:
+def resolve(rows: pl.DataFrame, policy: Policy, *, limit: int | None = None, column: str = "supplier_sku") -> Resolution:
     """Return what becomes of `rows` (n + RECORD_SCHEMA): those whose keys really are equal, by `policy`.
 
     Equal values are always one row and a note. Different values: "reject" refuses all of them, "first" and "last" refuse
-    the others, "sum" and "max" fold the quantities into the first row. At most `limit` rejections are made.
+    the others, "sum" and "max" fold the quantities into the first row. At most `limit` rejections are made, one for a row
+    of the file however many records it gave; `column` is the file's own name for the SKU.
     """
     keys = list(KEY_COLUMNS)
     rows = rows.sort("n").filter(pl.struct(keys).is_duplicated())
@@ -62,15 +63,16 @@ def resolve(rows: pl.DataFrame, policy: Policy, *, limit: int | None = None) -> 
     else:
         losers, folded = _losers(conflicting, policy), conflicting.clear()
     limit = rows.height if limit is None else limit
-    told = [_conflict(row, policy) for row in losers.head(limit).iter_rows(named=True)]
+    refused, repeats = (frame.unique("row", keep="first", maintain_order=True) for frame in (losers, equal))
+    told = [_conflict(row, policy, column) for row in refused.head(limit).iter_rows(named=True)]
     room = limit - len(told)
     return Resolution(
         drop=pl.concat([equal["n"], losers["n"], folded["n"]]).sort(),
         refused=losers["n"],
         quantities=_folded(conflicting, policy),
         rejected_keys=(conflicting if policy == "reject" else conflicting.clear()).select(keys).unique(),
-        rejections=told + [_repeated(row) for row in equal.head(room).iter_rows(named=True)],
-        total=losers.height + equal.height,
+        rejections=told + [_repeated(row, column) for row in repeats.head(room).iter_rows(named=True)],
+        total=refused.height + repeats.height,
     )
 
 
@@ -95,12 +97,12 @@ def _losers(conflicting: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     return conflicting
 
 
-def _repeated(row: dict[str, object]) -> Rejection:
+def _repeated(row: dict[str, object], column: str) -> Rejection:
     return rejection(
         "SKU-DUPLICATE",
         row=_int(row["row"]),
         line=_int(row["line"]),
-        column="supplier_sku",
+        column=column,
         value=str(row["supplier_sku"]),
         message="the same row occurs more than once; it is counted once",
         remedy='Nothing to do, unless the rows were meant to be added up: then set duplicates = "sum".',
@@ -108,13 +110,13 @@ def _repeated(row: dict[str, object]) -> Rejection:
     )
 
 
-def _conflict(row: dict[str, object], policy: Policy) -> Rejection:
+def _conflict(row: dict[str, object], policy: Policy, column: str) -> Rejection:
     kept = {"first": "; the first one is used", "last": "; the last one is used"}.get(policy, "; none of them is used")
     return rejection(
         "SKU-DUPLICATE",
         row=_int(row["row"]),
         line=_int(row["line"]),
-        column="supplier_sku",
+        column=column,
         value=str(row["supplier_sku"]),
         message=f"the same SKU, location and condition occurs more than once with different values{kept}",
     )

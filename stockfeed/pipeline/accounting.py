@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 from schemas.publishing import Listing
 from stockfeed.pipeline.allocate import allowed_feeds, build_offers
 from stockfeed.pipeline.channel_work import ChannelWork
-from stockfeed.store import availability, listings, reservations
+from stockfeed.store import listings, reservations
 from stockfeed.store.reservations import SeenSale
+from stockfeed.store.source_feeds import load_feeds
 from transforms.sales import Difference
 
 
@@ -52,7 +53,7 @@ def account(work: ChannelWork, connection: Connection, findings: Sequence[Findin
 
 def _sales(work: ChannelWork, connection: Connection, sold: Sequence[Finding]) -> list[SeenSale]:
     """Return the sales with the feeds and source locations their units may have come from."""
-    feeds = availability.load_feeds(connection, work.now())
+    feeds = load_feeds(connection, work.now())
     allowed = allowed_feeds(build_offers(work.channel, feeds, work.now().date()))
     having = reservations.feeds_of(connection, sorted({f.listing.sku for f in sold}))
     places = {place.id: place.from_locations for place in work.channel.locations}

@@ -1,12 +1,11 @@
 """What operators do: release, reject, undo, replay, release a feed. Each is audited with who and why."""
 
-from datetime import datetime
-
 import structlog
 
 from schemas.errors import ConfigError, PermanentError
 from schemas.tables import feed as feed_table
 from stockfeed.bootstrap import App
+from stockfeed.pipeline import age
 from stockfeed.pipeline.collect import feed_row
 from stockfeed.pipeline.ingest import ingest, ingest_under_lease, load_delivery
 from stockfeed.pipeline.job import Release
@@ -64,7 +63,7 @@ def undo_delivery(app: App, delivery_id: int, *, actor: str, reason: str) -> Ing
             )
         with lease.write() as connection:
             changes = restore_levels(connection, feed_id=row.id, delivery_id=delivery_id, at=now)
-            before = _times(delivery.feed_before or {})
+            before = age.put_back(connection, row.id, delivery.locations, delivery.feed_before or {})
             if delivery.applied_before_id is None:
                 before["in_shadow"] = True  # nothing is in force that a person or `trust_first` could have released
             feeds.change(connection, row.id, **before, last_applied_id=delivery.applied_before_id, epoch=row.epoch + 1)
@@ -74,12 +73,6 @@ def undo_delivery(app: App, delivery_id: int, *, actor: str, reason: str) -> Ing
             audit.record(connection, at=now, actor=actor, act="undo_delivery", subject=f"delivery {delivery_id}", reason=reason)
     log.warning("delivery_undone", feed=delivery.feed, delivery=delivery_id, changes=changes, actor=actor)
     return IngestResult(delivery_id, delivery.feed, "undone", f"undone by {actor}: {reason}", changes=changes)
-
-
-def _times(before: dict[str, object]) -> dict[str, object]:
-    instants = ("as_of", "confirmed_at", "content_since", "stale_at")
-    known = {name: v for name, v in before.items() if name in (*instants, "order_key", "order_by")}
-    return {name: datetime.fromisoformat(str(v)) if name in instants and v else v for name, v in known.items()}
 
 
 def replay_delivery(app: App, delivery_id: int, *, actor: str, reason: str = "") -> IngestResult:

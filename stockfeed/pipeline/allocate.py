@@ -17,6 +17,7 @@ from stockfeed.pipeline.channel_work import ChannelWork, channel_lease
 from stockfeed.store import availability, channels, publications, withdrawn
 from stockfeed.store.availability import Change, Offered
 from stockfeed.store.engine import current_change_id, read, write
+from stockfeed.store.source_feeds import load_feeds
 from transforms.availability import NOT_FRESH, Ats, Offer, SkuStock, SourceFeed, compute
 from transforms.channel_rules import in_force
 
@@ -67,7 +68,7 @@ def allocate_leased(work: ChannelWork) -> AllocateResult:
         availability.collect_dirty(connection, work.code, after=row.cursor, upto=upto, whole=whole)
         if whole is not None:
             publications.withdraw_elsewhere(connection, work.code, work.locations, now)
-        offers = build_offers(work.channel, availability.load_feeds(connection, now), now.date())
+        offers = build_offers(work.channel, load_feeds(connection, now), now.date())
         with_products = any(rule.brand or rule.tag for rule in work.channel.rule)
         computed = 0
         for page in availability.dirty_pages(connection, _PAGE):

@@ -62,8 +62,7 @@ def _behind_another_delta(job: Job) -> IngestResult | None:
 
 
 def _by_its_place(job: Job) -> IngestResult | None:
-    with read(job.app.engine) as connection:
-        same = [one for one in deliveries.same_bytes(connection, job.row.id, job.delivery.sha256) if one.id != job.delivery.id]
+    same = _same_bytes(job)
     known = next((one for one in same if one.config_version == feed_config_version(job.config)), None)
     if job.config.order_by == "own":
         if known is None:
@@ -73,13 +72,19 @@ def _by_its_place(job: Job) -> IngestResult | None:
         if known is None:
             return None
         job = job.covering(known.locations)
-    if is_older(job):
+    if is_older(job) and not (job.config.mode == "delta" and not any(_is_in_force(job, one) for one in same)):
         return ending.supersede(job)
-    return None if job.forced or not same else _same_bytes(job, same)
+    return None if job.forced or not same else _by_its_bytes(job, same)
 
 
-def _same_bytes(job: Job, same: list[Delivery]) -> IngestResult | None:
-    """`same`: applied and undone deliveries with these bytes, newest first."""
+def _same_bytes(job: Job) -> list[Delivery]:
+    """Return the other applied and undone deliveries with these bytes, newest first."""
+    with read(job.app.engine) as connection:
+        same = deliveries.same_bytes(connection, job.row.id, job.delivery.sha256)
+    return [one for one in same if one.id != job.delivery.id]
+
+
+def _by_its_bytes(job: Job, same: list[Delivery]) -> IngestResult | None:
     current = next((one for one in same if _is_in_force(job, one)), None)
     if current is not None and current.config_version == feed_config_version(job.config):
         found = [*job.arrived_with, *future(job)]
@@ -87,23 +92,37 @@ def _same_bytes(job: Job, same: list[Delivery]) -> IngestResult | None:
             return None  # the judgement after reading says so
         held = any(f.severity == "hold" for f in found)
         return ending.hold_unread(job, future(job)) if held else ending.unchanged(job, current)
-    if current is not None:
-        return None
+    found = _known_bytes(job, same)
+    if not found or job.config.while_held == "lower":
+        return None  # the levels of a held delivery are wanted: it is read, and held for these findings then
+    return ending.hold_unread(job, found)
+
+
+def found_in_bytes(job: Job) -> list[Finding]:
+    """Return the finding about content that was in force before, or was undone, for a delivery that was read all the same."""
+    same = [] if job.forced or job.config.while_held != "lower" else _same_bytes(job)
+    return _known_bytes(job, same) if same else []
+
+
+def _known_bytes(job: Job, same: list[Delivery]) -> list[Finding]:
+    if any(_is_in_force(job, one) for one in same):
+        return []
     if same[0].state == "undone":
         words = f"delivery {same[0].id} with the same content was undone"
-        return ending.hold_unread(job, [Finding("UNDONE-BYTES", "hold", words, "Release it only if undoing was the mistake.")])
+        return [Finding("UNDONE-BYTES", "hold", words, "Release it only if undoing was the mistake.")]
     if job.config.repeats or job.config.mode == "delta":
-        return None
+        return []
     when = same[0].ended_at
     words = f"the content is the same as delivery {same[0].id}" + (f" of {when:%Y-%m-%d %H:%M} UTC" if when else "")
-    remedy = "Ask the supplier for a new export; set repeats = true if this is normal."
-    return ending.hold_unread(job, [Finding("OLD-BYTES", "hold", words, remedy)])
+    return [Finding("OLD-BYTES", "hold", words, "Ask the supplier for a new export; set repeats = true if this is normal.")]
 
 
 def _is_in_force(job: Job, one: Delivery) -> bool:
     """Whether the present levels of everything it covers are still those of an applied delivery."""
     if one.state != "applied":
         return False
+    if job.config.mode == "delta" and job.row.last_applied_id == one.id and is_older(job.holding(one)):
+        return False  # it came late, and only part of it was applied
     if job.config.scope != "location" or job.row.last_applied_id == one.id:
         return job.row.last_applied_id == one.id
     with read(job.app.engine) as connection:

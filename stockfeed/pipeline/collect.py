@@ -11,6 +11,7 @@ from schemas.feed_config import Feed
 from schemas.tables import feed as feed_table
 from schemas.transfer import Fetched, Seen
 from stockfeed.bootstrap import App
+from stockfeed.pipeline.acknowledge import source_of
 from stockfeed.pipeline.lease import Lease, hold_lease
 from stockfeed.pipeline.ordering import source_position
 from stockfeed.pipeline.results import CollectResult
@@ -84,6 +85,7 @@ def _record(app: App, config: Feed, row: feeds.FeedRow, fetched: Fetched, lease:
                     connection,
                     feed_id=row.id,
                     fetched=fetched,
+                    source=source_of(config),
                     config_version=feed_config_version(config),
                     order_key=place,
                     at=app.clock(),

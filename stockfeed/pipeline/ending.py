@@ -12,11 +12,12 @@ from sqlalchemy import Connection
 from schemas.errors import DeliveryError
 from schemas.findings import Finding
 from schemas.rejections import rejection
+from stockfeed.pipeline import age
 from stockfeed.pipeline.job import Job
-from stockfeed.pipeline.ordering import is_ahead, overlap, position
+from stockfeed.pipeline.ordering import is_ahead, is_late_delta, overlap, position
 from stockfeed.pipeline.results import IngestResult
 from stockfeed.settings import feed_config_version
-from stockfeed.store import audit, containment, deliveries, feeds, holds, levels, reservations
+from stockfeed.store import audit, containment, deliveries, feeds, held_levels, holds, levels, reservations
 from stockfeed.store.deliveries import Delivery
 from stockfeed.store.marks import mark
 from transforms.guard import to_json
@@ -42,50 +43,24 @@ def apply(job: Job, connection: Connection, staged: "Staged", findings: Sequence
     delivery, row, now = job.delivery, job.row, job.app.clock()
     work = levels.Applying(row.id, delivery.id, now, job.config.missing_after, job.config.match == "identity")
     changes = levels.apply(connection, work)
-    stands = _standing(job, job.as_of)
-    feeds.change(connection, row.id, last_applied_id=delivery.id, confirmed_at=now, content_since=job.as_of, **stands)
+    feed_before = age.before(job, connection)
+    late = is_late_delta(job)
+    feeds.change(connection, row.id, last_applied_id=delivery.id, content_since=row.content_since if late else job.as_of)
+    age.refresh(job, connection, age.standing(job, job.as_of), is_applied=True)
     if row.in_shadow and job.config.trust_first:
         feeds.change(connection, row.id, in_shadow=False)
         mark(connection, "feed", [str(row.id)], reason="first delivery is trusted", at=now)
-    _freshen(job, connection, stands["stale_at"], now)
     _overtake(job, connection, now)
-    stated = containment.stated_skus(connection, row.id) if job.config.mode == "delta" else ()
-    reservations.release_seen_sales(
-        connection, row.id, job.as_of, delivery.id, now, locations=delivery.locations, stated=stated
-    )  # fmt: skip
+    if not late:
+        stated = containment.stated_skus(connection, row.id) if job.config.mode == "delta" else ()
+        reservations.release_seen_sales(
+            connection, row.id, job.as_of, delivery.id, now, locations=delivery.locations, stated=stated
+        )  # fmt: skip
     reason = f"released by {job.release.actor}: {job.release.reason}" if job.release else "applied"
     return _end(
         job, connection, "applied", reason, staged=staged, findings=findings, changes=changes,
-        applied_before_id=row.last_applied_id, feed_before=_feed_before(job), epoch=row.epoch,
+        applied_before_id=row.last_applied_id, feed_before=feed_before, epoch=row.epoch,
     )  # fmt: skip
-
-
-def _standing(job: Job, stock_of: datetime) -> dict[str, Any]:
-    """Return where the feed stands after this delivery. A late file of one location does not put the others back."""
-    row, key = job.row, position(job.config, job.delivery)
-    if job.config.scope == "location" and row.order_by in (None, job.config.order_by):
-        stock_of = max(stock_of, row.as_of or stock_of)
-        key = max(filter(None, (key, row.order_key)), default=None)
-    return {
-        "as_of": stock_of, "stale_at": stock_of + job.config.stale_after, "superseded_in_a_row": 0,
-        "order_key": key, "order_by": job.config.order_by,
-    }  # fmt: skip
-
-
-def _feed_before(job: Job) -> dict[str, Any]:
-    """Return what undo needs to put the feed back, as JSON values."""
-    row = job.row
-    times = {"as_of": row.as_of, "confirmed_at": row.confirmed_at, "content_since": row.content_since, "stale_at": row.stale_at}
-    texts = {name: value.isoformat() if value else None for name, value in times.items()}
-    return {**texts, "order_key": row.order_key, "order_by": row.order_by}
-
-
-def _freshen(job: Job, connection: Connection, stale_at: datetime, now: datetime) -> None:
-    """A feed that was stale and now has fresh stock counts again at once, without waiting for the sweep."""
-    is_stale = stale_at <= now
-    if is_stale != job.row.is_stale:
-        feeds.change(connection, job.row.id, is_stale=is_stale)
-        mark(connection, "feed", [str(job.row.id)], reason="fresh again" if job.row.is_stale else "stale on arrival", at=now)
 
 
 def _overtake(job: Job, connection: Connection, now: datetime) -> None:
@@ -109,22 +84,26 @@ def unchanged(job: Job, last: Delivery) -> IngestResult:
     """The same bytes as the delivery in force, from a new arrival: counters and as-of move on, levels do not."""
     feed, row, now = job.config, job.row, job.app.clock()
     job = job.covering(last.locations)
-    stands = _standing(job, max(job.as_of, row.as_of or job.as_of))
+    stands = age.standing(job, max(job.as_of, row.as_of or job.as_of))
     work = levels.Applying(row.id, job.delivery.id, now, feed.missing_after, feed.match == "identity")
     with job.lease.write() as connection:
         changes = 0
         if feed.mode == "snapshot":
             changes += levels.count_missing(connection, work, levels.counted_by(row.id, last.id, "missing"))
             changes += levels.count_unconfirmed(connection, work, levels.counted_by(row.id, last.id, "unconfirmed"))
-        feeds.change(connection, row.id, confirmed_at=now, **stands)
-        _freshen(job, connection, stands["stale_at"], now)
+        age.refresh(job, connection, stands, is_applied=False)
         _overtake(job, connection, now)
-        found = _frozen(job, stands["as_of"])
+        found = _frozen(job, last)
         return _end(job, connection, "unchanged", f"the same content as delivery {last.id}", findings=found, changes=changes)
 
 
-def _frozen(job: Job, stock_of: datetime) -> list[Finding]:
-    since, limit = job.row.content_since, job.config.frozen_after or _three_intervals(job.config.schedule, job.app.clock())
+def _frozen(job: Job, last: Delivery) -> list[Finding]:
+    """Return the finding about content that has stayed the same for too long, by the time of its source.
+
+    The stock's own time stands still with the content: there the arrival counts.
+    """
+    since, limit = last.as_of, job.config.frozen_after or _three_intervals(job.config.schedule, job.app.clock())
+    stock_of = job.delivery.received_at if job.config.order_by == "own" else job.as_of
     if since is None or limit is None or stock_of - since <= limit:
         return []
     return [
@@ -188,29 +167,37 @@ def reject(job: Job, error: DeliveryError, staged: "Staged | None" = None, findi
         return result
 
 
-def hold(job: Job, staged: "Staged", findings: Sequence[Finding]) -> IngestResult:
-    """A suspicious delivery waits for a person; a newer held snapshot takes the place of an older one."""
-    return _hold(job, findings, staged)
+def hold(job: Job, connection: Connection, staged: "Staged", findings: Sequence[Finding]) -> IngestResult:
+    """A suspicious delivery waits for a person; a newer held snapshot takes the place of an older one. The caller commits.
+
+    Where the feed offers the smaller of old and held meanwhile, what is staged is kept for that.
+    """
+    result = _hold(job, connection, findings, staged)
+    # of a delta that came late and cannot be told apart, some of it is older than the levels
+    undecidable = any(f.code == "LATE-DELTA" and f.severity == "hold" for f in findings)
+    if result.state == "held" and job.config.while_held == "lower" and not undecidable:
+        held_levels.keep(connection, job.row.id, job.delivery.id, job.app.clock())
+    return result
 
 
 def hold_unread(job: Job, findings: Sequence[Finding]) -> IngestResult:
     """Hold a delivery for what its bytes are, without reading them."""
-    return _hold(job, findings, None)
-
-
-def _hold(job: Job, findings: Sequence[Finding], staged: "Staged | None") -> IngestResult:
     with job.lease.write() as connection:
-        if job.config.mode == "snapshot":
-            newer = [d for d in deliveries.undecided(connection, job.row.id) if d.state == "held" and is_ahead(job, d)]
-            if newer:
-                words = f"older than delivery {newer[0].id}, which is held"
-                return _end(job, connection, "superseded", words, staged=staged, findings=findings)
-            findings = [*findings, *_replace_older_held(job, connection, staged.sample if staged else {})]
-        everything = [*job.arrived_with, *findings]
-        reason = next(f.message for f in everything if f.severity == "hold")
-        result = _end(job, connection, "held", reason, staged=staged, findings=findings)
-        _open_hold(job, connection, everything)
-        return result
+        return _hold(job, connection, findings, None)
+
+
+def _hold(job: Job, connection: Connection, findings: Sequence[Finding], staged: "Staged | None") -> IngestResult:
+    if job.config.mode == "snapshot":
+        newer = [d for d in deliveries.undecided(connection, job.row.id) if d.state == "held" and is_ahead(job, d)]
+        if newer:
+            words = f"older than delivery {newer[0].id}, which is held"
+            return _end(job, connection, "superseded", words, staged=staged, findings=findings)
+        findings = [*findings, *_replace_older_held(job, connection, staged.sample if staged else {})]
+    everything = [*job.arrived_with, *findings]
+    reason = next(f.message for f in everything if f.severity == "hold")
+    result = _end(job, connection, "held", reason, staged=staged, findings=findings)
+    _open_hold(job, connection, everything)
+    return result
 
 
 def _open_hold(job: Job, connection: Connection, findings: Sequence[Finding]) -> None:
@@ -261,6 +248,7 @@ def _end(
     delivery = job.delivery
     key = position(job.config, delivery) or delivery.order_key
     values: dict[str, Any] = {"as_of": job.as_of, "order_key": key, "locations": delivery.locations, "changes": changes}
+    values["mode"] = job.config.mode
     values |= {"config_version": feed_config_version(job.config), **columns, **(_counts(staged) if staged else {})}
     deliveries.change(
         connection, delivery.id, state=state, reason=reason, reason_code=code or _code(found), ended_at=job.app.clock(),

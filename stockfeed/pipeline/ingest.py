@@ -6,14 +6,15 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from schemas.errors import ConfigError, DeliveryError, PermanentError, TransientError
+from schemas.errors import DeliveryError, PermanentError, StockfeedError
 from schemas.findings import Finding
 from schemas.tables import feed as feed_table
 from stockfeed.bootstrap import App
 from stockfeed.pipeline import ending
-from stockfeed.pipeline.arrival import decide_unread, future
+from stockfeed.pipeline.arrival import decide_unread, found_in_bytes, future
 from stockfeed.pipeline.collect import feed_row
 from stockfeed.pipeline.job import Job, Release
+from stockfeed.pipeline.late_deltas import keep_the_rest
 from stockfeed.pipeline.lease import Lease, hold_lease
 from stockfeed.pipeline.ordering import is_older, microseconds
 from stockfeed.pipeline.results import IngestResult
@@ -75,7 +76,7 @@ def _end_counted(job: Job) -> IngestResult:
     _set_attempts(job, job.delivery.attempts + 1)
     try:
         return decide_unread(job) or _read_and_decide(job)
-    except (TransientError, ConfigError):
+    except StockfeedError:
         _set_attempts(job, job.delivery.attempts)  # not the delivery's fault
         raise
 
@@ -97,7 +98,12 @@ def _read_and_decide(job: Job) -> IngestResult:
             connection.rollback()
             return ending.reject(job, error)
         try:
-            return ending.supersede(job) if is_older(job) else _decide(job, connection, staged)
+            if not is_older(job):
+                return _decide(job, connection, staged, [])
+            late = None
+            if job.config.mode == "delta":
+                late = keep_the_rest(job, connection, lambda: _stage(job, connection, path))
+            return _decide(late[0], connection, *late[1:]) if late else ending.supersede(job)
         finally:
             connection.rollback()
             if engine.dialect.name == "sqlite":
@@ -119,7 +125,8 @@ def _stage(job: Job, connection: Connection, path: Path) -> tuple[Job, Staged]:
     return job.at(as_of=as_of, order_key=microseconds(as_of)), staged
 
 
-def _decide(job: Job, connection: Any, staged: Staged) -> IngestResult:
+def _decide(job: Job, connection: Any, staged: Staged, found: list[Finding]) -> IngestResult:
+    """Judge what is staged, beside what was `found` already, and apply, hold or reject it."""
     feed = job.config
     if connection.dialect.name == "sqlite":
         connection.execution_options(sqlite_begin="IMMEDIATE")
@@ -131,15 +138,17 @@ def _decide(job: Job, connection: Any, staged: Staged) -> IngestResult:
         find_absent=feed.mode == "snapshot",
         is_complete=staged.is_complete,
     )
-    findings = _findings(job, staged, compared)
+    findings = [*found, *_findings(job, staged, compared)]
     judged = [*job.arrived_with, *findings]
     first = next((f for f in judged if f.severity == "reject"), None)
     if first is not None:
         connection.rollback()
-        return ending.reject(job, DeliveryError(first.message, first.remedy, code="EXPECT-FAILED"), staged, findings)
+        error = DeliveryError(first.message, first.remedy, code=first.code, row=first.row, column=first.column)
+        return ending.reject(job, error, staged, findings)
     if any(f.severity == "hold" for f in judged) and not job.forced:
-        connection.rollback()
-        return ending.hold(job, staged, findings)
+        result = ending.hold(job, connection, staged, findings)
+        connection.commit()
+        return result
     result = ending.apply(job, connection, staged, findings)
     connection.commit()
     return result
@@ -150,7 +159,7 @@ def _findings(job: Job, staged: Staged, compared: levels.Compared) -> list[Findi
     against = Against(compared.known, compared.present, compared.newly_zero)
     delta = job.config.mode == "delta"
     judged = judge(staged.profile, _profile_before(job), against, limits=job.config.guard, delta=delta)
-    return [*staged.findings, *judged, *future(job)]
+    return [*staged.findings, *judged, *future(job), *found_in_bytes(job)]
 
 
 def _profile_before(job: Job) -> Profile | None:

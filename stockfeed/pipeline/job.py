@@ -56,3 +56,7 @@ class Job:
     def covering(self, locations: list[str] | None) -> "Job":
         """Return the same job with the locations the delivery covers (None: the whole feed)."""
         return replace(self, delivery=replace(self.delivery, locations=locations))
+
+    def holding(self, delivery: Delivery) -> "Job":
+        """Return the same job about another delivery of the feed."""
+        return replace(self, delivery=delivery)

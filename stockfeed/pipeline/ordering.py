@@ -50,21 +50,40 @@ def is_older(job: Job) -> bool:
     if mine is None or job.last is None:
         return False
     if job.config.scope == "location":
-        return _is_older_somewhere(job, mine)
+        return _is_older_somewhere(job)
     same_order = job.row.order_by in (None, job.config.order_by)
     reached = job.row.order_key if same_order else position(job.config, job.last)
     return reached is not None and mine < reached
 
 
-def _is_older_somewhere(job: Job, mine: int) -> bool:
-    """Each location has its own order: only deliveries that cover one of these locations count."""
-    column, instant = {
-        "arrival": ("id", None),
-        "source_time": ("source_time", job.delivery.source_time),
-        "own": ("as_of", job.delivery.as_of),
-    }[job.config.order_by]
+def is_late_delta(job: Job) -> bool:
+    """Return whether this is a delta that arrives after a newer one was applied: only part of it may still count."""
+    return job.config.mode == "delta" and is_older(job)
+
+
+def newer_than(job: Job, most: int) -> list[Delivery]:
+    """Return the deliveries in force that are newer than the job's and cover some of its stock.
+
+    Where the feed has `most` newer ones or more, these, whatever they cover: there may be others.
+    """
     with read(job.app.engine) as connection:
-        newer = deliveries.in_force_since(connection, job.row.id, column, mine if instant is None else instant)
+        newer = deliveries.newer_in_force(connection, job.row.id, *_place(job), most=most)
+    if len(newer) >= most or job.config.scope != "location":
+        return newer
+    return [one for one in newer if overlap(one.locations, job.delivery.locations)]
+
+
+def _place(job: Job) -> tuple[str, object]:
+    """Return the column of the ledger that orders the feed, and where the job's delivery stands in it."""
+    if job.config.order_by == "arrival":
+        return "id", position(job.config, job.delivery)
+    return ("as_of", job.delivery.as_of) if job.config.order_by == "own" else ("source_time", job.delivery.source_time)
+
+
+def _is_older_somewhere(job: Job) -> bool:
+    """Each location has its own order: only deliveries that cover one of these locations count."""
+    with read(job.app.engine) as connection:
+        newer = deliveries.in_force_since(connection, job.row.id, *_place(job))
     return any(overlap(locations, job.delivery.locations) for locations in newer)
 
 

@@ -42,9 +42,13 @@ class RetentionResult:
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """Feeds that became stale or fresh in this sweep, feeds whose supplier is silent, and whether it looks like our outage."""
+    """Feeds that became stale or fresh in this sweep, feeds whose supplier is silent, and whether it looks like our outage.
+
+    `stale_locations` are single locations ("acme.stock: L2") that became stale, of feeds with scope = "location".
+    """
 
     stale: tuple[str, ...]
     fresh: tuple[str, ...]
     silent: tuple[str, ...]
     outage: bool = False
+    stale_locations: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection, Select, and_, delete, exists, func, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from schemas.tables import channel, delivery, dirty_mark, feed
+from schemas.tables import channel, delivery, dirty_mark, feed, feed_location
 from stockfeed.bootstrap import App
 from stockfeed.pipeline.results import RetentionResult
 from stockfeed.store import checks
@@ -57,11 +57,15 @@ def _discard(app: App, sha256: str, known: int, now: datetime) -> int:
 
 
 def _needed() -> ColumnElement[bool]:
-    """The bytes of a delivery are needed while it waits, or while it, or the one an undo leads back to, is in force."""
+    """The bytes of a delivery are needed while it waits, or while it, or the one an undo leads back to, is in force.
+
+    Each location that is delivered on its own has a delivery in force.
+    """
     in_force = exists().where(feed.c.last_applied_id == delivery.c.id)
+    at_a_place = exists().where(feed_location.c.delivery_id == delivery.c.id)
     newer = delivery.alias("newer")
     undo = exists().where(feed.c.last_applied_id == newer.c.id, newer.c.applied_before_id == delivery.c.id)
-    return or_(delivery.c.state.in_(("received", "held")), in_force, undo)
+    return or_(delivery.c.state.in_(("received", "held")), in_force, at_a_place, undo)
 
 
 def _kept_hashes() -> Select[tuple[str]]:

@@ -50,6 +50,7 @@ class Staged:
     as_of: datetime | None = None
     profile: Profile | None = None
     sample: dict[str, int | None] = field(default_factory=dict)
+    sku_column: str = "supplier_sku"  # what the file calls it
 
     @property
     def is_complete(self) -> bool:
@@ -110,6 +111,7 @@ def _normalised(feed: Feed, path: Path, result: Staged) -> Iterator[NormalisedBa
     for raw in raw_batches(feed, path):
         if plan is None:
             plan = make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
+            result.sku_column = plan.fields["supplier_sku"].label
         _take_notes(result, raw)
         if feed.as_of is not None:
             stated = plan_as_of(raw, plan)
@@ -187,7 +189,7 @@ def _resolve_duplicates(connection: Connection, feed: Feed, hashes: pl.Series, r
         return
     staging.pick(connection, doubled)
     rows = staging.picked_records(connection)
-    found = duplicates.resolve(rows, feed.duplicates, limit=_room(result, keep))
+    found = duplicates.resolve(rows, feed.duplicates, limit=_room(result, keep), column=result.sku_column)
     staging.pick(connection, found.drop)
     staging.delete_picked(connection)
     staging.set_quantities(connection, found.quantities)
@@ -218,11 +220,12 @@ def _note_lookalikes(connection: Connection, feed: Feed, keys: pl.Series, result
     severity: Severity = "row" if feed.sku_case == "fold" else "note"
     staging.pick(connection, keys.is_in(groups["key"].implode()).arg_true() + 1)
     rows = staging.picked_records(connection)
+    told, column = rows.unique("row", keep="first", maintain_order=True), result.sku_column
     found = [
-        rejection("SKU-LOOKALIKE", row=r["row"], line=r["line"], column="supplier_sku", value=r["supplier_sku"], severity=severity)
-        for r in rows.head(_room(result, keep)).iter_rows(named=True)
+        rejection("SKU-LOOKALIKE", row=r["row"], line=r["line"], column=column, value=r["supplier_sku"], severity=severity)
+        for r in told.head(_room(result, keep)).iter_rows(named=True)
     ]
-    _keep(result, found, keep, total=rows.height)
+    _keep(result, found, keep, total=told.height)
     if severity == "row":
         staging.delete_picked(connection)
         staging.load_rejected_keys(connection, rows.select(list(KEY_SCHEMA)).unique())

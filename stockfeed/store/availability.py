@@ -6,8 +6,7 @@ All set-based: the dirty SKUs stand in a temporary table and are read in pages. 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from fractions import Fraction
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -31,11 +30,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from schemas.records import KEY_COLUMNS
 from schemas.tables import (
     ats_change,
     available_to_sell,
     dirty_mark,
-    feed,
+    held_level,
     inventory,
     level_change,
     product,
@@ -44,8 +44,7 @@ from schemas.tables import (
     reservation,
 )
 from stockfeed.store.engine import next_change_ids
-from transforms.availability import Level, Reserved, SkuStock, SourceFeed
-from transforms.outage import is_our_outage
+from transforms.availability import Level, Reserved, SkuStock
 
 _temporary = MetaData()
 #: The SKUs to compute, each with the newest reason.
@@ -96,44 +95,6 @@ class Change:
     def is_new_value(self) -> bool:
         """Return whether the value itself is new, not only its explanation."""
         return self.before is None or self.now.version != self.before.version
-
-
-def load_feeds(connection: Connection, now: datetime) -> dict[int, SourceFeed]:
-    """Return what counts of every feed at `now`, by feed id.
-
-    A limit that passed since the last sweep counts at once, unless so many passed together that it is our outage: then the
-    sweep lets nothing expire, and neither may a SKU that is computed for another reason.
-    """
-    rows = connection.execute(
-        select(
-            *(
-                feed.c[n]
-                for n in ("id", "code", "supplier", "policy", "in_shadow", "as_of", "stale_at", "is_stale", "missing_after")
-            )
-        )
-    ).all()
-    passed = {row.id for row in rows if row.as_of and not row.is_stale and row.stale_at is not None and row.stale_at <= now}
-    expiring = set[int]() if is_our_outage(len(passed), sum(row.as_of is not None for row in rows)) else passed
-    return {row.id: _source(row, is_stale=row.is_stale or row.id in expiring) for row in rows}
-
-
-def _source(row: Any, *, is_stale: bool) -> SourceFeed:
-    policy = row.policy
-    lag = timedelta(seconds=policy.get("order_lag_s", 0))
-    return SourceFeed(
-        id=row.id,
-        code=row.code,
-        supplier=row.supplier,
-        is_stale=is_stale,
-        in_shadow=row.in_shadow,
-        counts_when_stale=policy.get("stale_policy") == "keep",
-        gross=policy.get("quantities") == "gross",
-        orders_after=row.as_of - lag if row.as_of else None,
-        trust=Fraction(policy.get("trust", "1/1")),
-        buffer=policy.get("buffer", 0),
-        priority=policy.get("priority", 1),
-        missing_after=row.missing_after,
-    )
 
 
 def collect_dirty(connection: Connection, channel: str, *, after: int, upto: int, whole: str | None) -> None:
@@ -248,6 +209,7 @@ def _levels_query() -> Any:
             i.unconfirmed_count,
             func.coalesce(link.factor_numerator, 1),
             func.coalesce(link.factor_denominator, 1),
+            _held_quantity(),
         )
         .select_from(
             inventory.outerjoin(
@@ -257,6 +219,13 @@ def _levels_query() -> Any:
         .where(i.sku.in_(bindparam("skus", expanding=True)))
         .order_by(i.sku, i.feed_id, i.location, i.supplier_sku, i.condition)
     )
+
+
+def _held_quantity() -> Any:
+    """Return the expression for the smallest quantity that a held delivery gives a level; null where none does."""
+    h, i = held_level.c, inventory.c
+    same = [h[name] == i[name] for name in ("feed_id", *KEY_COLUMNS)]
+    return select(func.min(h.quantity)).where(*same).scalar_subquery()
 
 
 def _load_reserved(connection: Connection, skus: Sequence[str]) -> dict[str, list[Reserved]]:

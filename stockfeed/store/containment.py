@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from schemas.records import KEY_COLUMNS
-from schemas.tables import delivery, feed, inventory
+from schemas.tables import delivery, feed, feed_location, inventory
 from stockfeed.store.pieces import pieces
 from stockfeed.store.staging import staged
 from transforms.sales import is_contained
@@ -51,15 +51,20 @@ class Containment:
     levels: dict[tuple[str, int], list[Level]] = field(default_factory=dict)
     at_location: dict[tuple[int, str], datetime] = field(default_factory=dict)
     of_delivery: dict[int, datetime] = field(default_factory=dict)
+    stale_places: set[tuple[int, str]] = field(default_factory=set)  # locations too old on their own: they offer nothing now
 
     def sellers(self, sku: str) -> set[int]:
         """Return the ids of the feeds that have a level of a SKU."""
         return {feed_id for known, feed_id in self.levels if known == sku}
 
-    def is_inside(self, sku: str, feed_id: int, seen_at: datetime, places: Collection[str]) -> bool:
-        """Return whether every level that may have served a sale (at `places`, empty: anywhere) contains it."""
+    def open_places(self, sku: str, feed_id: int, seen_at: datetime, places: Collection[str]) -> set[str]:
+        """Return the locations of the levels that may have served a sale (at `places`, empty: anywhere) and lack it."""
         rows = [row for row in self.levels.get((sku, feed_id), ()) if not places or row.location in places]
-        return all(self._contains(self.feeds[feed_id], row, seen_at) for row in rows)
+        return {row.location for row in rows if not self._contains(self.feeds[feed_id], row, seen_at)}
+
+    def offers_at(self, feed_id: int, places: Collection[str]) -> bool:
+        """Return whether a feed's stock at one of these locations is offered now."""
+        return self.feeds[feed_id].is_usable and any((feed_id, place) not in self.stale_places for place in places)
 
     def _contains(self, state: FeedState, row: Level, seen_at: datetime) -> bool:
         if row.unconfirmed_count > 0 or 0 < row.missing_count < row.missing_after:
@@ -90,6 +95,7 @@ def load(connection: Connection, skus: Sequence[str], since: datetime | None, ap
             found.levels.setdefault((row.sku, row.feed_id), []).append(row)
     if since is not None:
         _load_deliveries(connection, found, since)
+    found.stale_places = _load_stale_places(connection)
     return found
 
 
@@ -120,6 +126,12 @@ def _load_feeds(connection: Connection, applied: Applied | None) -> dict[int, Fe
             is_scoped=(mine.locations if mine else row.locations) is not None,
         )
     return states
+
+
+def _load_stale_places(connection: Connection) -> set[tuple[int, str]]:
+    p = feed_location.c
+    rows = select(p.feed_id, p.location, feed.c.policy).join(feed, feed.c.id == p.feed_id).where(p.is_stale)
+    return {(row.feed_id, row.location) for row in connection.execute(rows) if row.policy.get("stale_policy") != "keep"}
 
 
 def _load_deliveries(connection: Connection, found: Containment, since: datetime) -> None:

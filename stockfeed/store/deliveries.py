@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, exists, insert, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
 
 from schemas.rejections import Rejection
 from schemas.tables import delivery, feed, hold, rejection
@@ -45,6 +46,8 @@ class Delivery:
     attempts: int
     acknowledgement: str
     reference: dict[str, str] | None
+    mode: str | None
+    source: str | None
 
 
 _COLUMNS = [feed.c.code.label("feed") if name == "feed" else delivery.c[name] for name in Delivery.__slots__]
@@ -61,11 +64,18 @@ def _select() -> Select[Any]:
 
 
 def record(
-    connection: Connection, *, feed_id: int, fetched: Fetched, config_version: str, order_key: int | None, at: datetime
+    connection: Connection,
+    *,
+    feed_id: int,
+    fetched: Fetched,
+    source: str,
+    config_version: str,
+    order_key: int | None,
+    at: datetime,
 ) -> int | None:
     """Add a received delivery and return its id, or None when exactly this arrival is already in the ledger.
 
-    `order_key` None means "by arrival": the new id becomes the key.
+    `source` says what the reference belongs to. `order_key` None means "by arrival": the new id becomes the key.
     """
     same = and_(
         delivery.c.feed_id == feed_id,
@@ -91,6 +101,7 @@ def record(
             findings=[f.as_dict() for f in fetched.findings],
             acknowledgement="pending" if fetched.reference else "none",
             reference=dict(fetched.reference),
+            source=source,
         )
         .returning(delivery.c.id)
     ).scalar_one()
@@ -149,11 +160,23 @@ def undecided(connection: Connection, feed_id: int) -> list[Delivery]:
 
 
 def in_force_since(connection: Connection, feed_id: int, column: str, position: Any) -> list[list[str] | None]:
-    """Return the locations of each applied or unchanged delivery of a feed whose `column` is after `position`."""
-    found = select(delivery.c.locations).where(
-        delivery.c.feed_id == feed_id, delivery.c.state.in_(("applied", "unchanged")), delivery.c[column] > position
-    )
+    """Return the locations of each delivery of a feed that is in force and whose `column` is after `position`."""
+    found = select(delivery.c.locations).where(*_in_force_after(feed_id, column, position))
     return list(connection.execute(found).scalars())
+
+
+def newer_in_force(connection: Connection, feed_id: int, column: str, position: Any, *, most: int) -> list[Delivery]:
+    """Return the deliveries that `in_force_since` means, newest first, `most` at the most."""
+    found = _select().where(*_in_force_after(feed_id, column, position))
+    return [Delivery(*row) for row in connection.execute(found.order_by(delivery.c.id.desc()).limit(most))]
+
+
+def _in_force_after(feed_id: int, column: str, position: Any) -> tuple[ColumnElement[bool], ...]:
+    """In force are applied deliveries, and unchanged ones whose content is still that of an applied one."""
+    applied = delivery.alias("confirmed")
+    confirms = exists().where(applied.c.feed_id == feed_id, applied.c.sha256 == delivery.c.sha256, applied.c.state == "applied")
+    in_force = or_(delivery.c.state == "applied", and_(delivery.c.state == "unchanged", confirms))
+    return delivery.c.feed_id == feed_id, delivery.c[column] > position, in_force
 
 
 def applied_after(connection: Connection, feed_id: int, delivery_id: int) -> list[list[str] | None]:

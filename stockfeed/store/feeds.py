@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from schemas.feed_config import Feed, Supplier
 from schemas.tables import feed
+from stockfeed.store import places
 from stockfeed.store.marks import mark
 
 
@@ -81,6 +82,8 @@ def register(connection: Connection, feeds: Iterable[tuple[str, Supplier, Feed, 
         elif row.policy != values["policy"] or row.config_version != version:
             stale_at = row.as_of + config.stale_after if row.as_of else None
             connection.execute(update(feed).where(feed.c.id == row.id).values(**values, stale_at=stale_at))
+            if row.policy.get("stale_after_s") != config.stale_after.total_seconds():
+                places.follow_policy(connection, row.id, config.stale_after)
             if row.policy != values["policy"]:
                 mark(connection, "feed", [str(row.id)], reason="policy changed", at=at)
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, insert, update
 
 from schemas.tables import hold
+from stockfeed.store import held_levels
 
 
 def open_for_delivery(
@@ -26,7 +27,8 @@ def close_for_delivery(
     by: str,
     reason: str,
 ) -> int:
-    """Close the open holds of a delivery and return how many there were."""
+    """Close the open holds of a delivery and return how many there were; the levels kept of it go with them."""
+    held_levels.drop(connection, delivery_id, at)
     closed = connection.execute(
         update(hold)
         .where(hold.c.delivery_id == delivery_id, hold.c.state == "open")

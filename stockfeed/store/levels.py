@@ -117,7 +117,10 @@ def count_missing(connection: Connection, job: Applying, keys: Any) -> int:
 
 
 def count_unconfirmed(connection: Connection, job: Applying, keys: Any) -> int:
-    """Count these keys unconfirmed once more: their level stays, ATS treats them as 0 at the limit."""
+    """Count these keys unconfirmed once more: their level stays, ATS treats them as 0 at the limit.
+
+    They are in the delivery, so they are no longer missing in a row.
+    """
     here = and_(
         inventory.c.feed_id == job.feed_id,
         inventory.c.unconfirmed_count < job.missing_after,
@@ -125,7 +128,7 @@ def count_unconfirmed(connection: Connection, job: Applying, keys: Any) -> int:
     )
     same = {name: inventory.c[name] for name in ("on_hand", "available", "on_order")}
     changed = history.write_levels(connection, job, here, "unconfirmed", same)
-    values = {"unconfirmed_count": inventory.c.unconfirmed_count + 1, **_keep_confirmation(job)}
+    values = {"unconfirmed_count": inventory.c.unconfirmed_count + 1, "missing_count": 0, **_keep_confirmation(job)}
     connection.execute(update(inventory).where(here).values(values))
     return changed
 

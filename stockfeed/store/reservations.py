@@ -3,7 +3,7 @@
 Never releases on an unchanged or duplicate delivery: those are the same old number again.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -79,9 +79,9 @@ def release_seen_sales(
 
     To be called inside the applying transaction, for applied deliveries only: with the `locations` it covers (None: all), and
     for a delta with the SKUs it states. A sale is released when the number of every usable source feed it may have come from
-    contains it (stockfeed.store.containment). A feed that is stale or in shadow meanwhile does not block the
-    others: its share of the doubt stays with it, as a reservation on that feed alone, so that its old number does not give
-    the sale back when it returns.
+    contains it (stockfeed.store.containment). A feed, or a location delivered on its own, that is stale or in shadow
+    meanwhile does not block the others: its share of the doubt stays with it, as a reservation on it alone, so that its old
+    number does not give the sale back when it returns.
     """
     candidates = _open_sales_of(connection, feed_id)
     if not candidates:
@@ -90,9 +90,10 @@ def release_seen_sales(
     done: list[Any] = []
     for sale in candidates:
         sources = _sources_of(sale, known)
-        open_ones = [f for f in sources if not _is_inside(known, sale, f)]
-        if feed_id in sources and not any(known.feeds[f].is_usable for f in open_ones):
-            _carry_over(connection, sale, open_ones)
+        lacking = {f: places for f in sources if (places := _open_places(known, sale, f))}
+        blocked = any(known.offers_at(f, places) for f, places in lacking.items())
+        if feed_id in sources and not blocked and not _is_of(sale, known, lacking):
+            _carry_over(connection, sale, known, lacking)
             done.append(sale)
     _end(connection, done, f"delivery {delivery_id}", at)
     return len(done)
@@ -119,7 +120,12 @@ def take_back(connection: Connection, feed_id: int, delivery_id: int, applied_at
     again = {number for number, sale in mine.items() if _part_of(sale) not in open_wholes}
     for ids in pieces(sorted(again)):
         connection.execute(update(reservation).where(r.id.in_(ids)).values(released_at=None, released_by=None))
-    replaced = [part for part in parts if part.released_at is None and _part_of(part) in open_wholes]
+    narrowed = {(_part_of(mine[number]), mine[number].feed_id) for number in again}
+    replaced = [
+        part
+        for part in parts
+        if part.released_at is None and (_part_of(part) in open_wholes or (_part_of(part), part.feed_id) in narrowed)
+    ]
     _end(connection, replaced, f"undo of delivery {delivery_id}", at)
     with_this_feed = {
         _part_of(part) for part in parts if part.feed_id == feed_id and (part.released_at is None or part.id in again)
@@ -127,8 +133,8 @@ def take_back(connection: Connection, feed_id: int, delivery_id: int, applied_at
     others = [sale for number, sale in released.items() if sale.feed_id is None and number not in open_wholes | with_this_feed]
     known = _judging(connection, others, None)
     for sale in others:
-        if feed_id in _sources_of(sale, known) and not _is_inside(known, sale, feed_id):
-            _carry_over(connection, sale, [feed_id])
+        if feed_id in _sources_of(sale, known) and (places := _open_places(known, sale, feed_id)):
+            _carry_over(connection, sale, known, {feed_id: places})
     mark(connection, "sku", skus, reason=f"delivery {delivery_id} undone", at=at)
 
 
@@ -161,8 +167,20 @@ def _judging(connection: Connection, sales: Sequence[Any], applied: Applied | No
     return containment.load(connection, sorted({sale.sku for sale in sales}), since, applied)
 
 
-def _is_inside(known: Containment, sale: Any, feed_id: int) -> bool:
-    return known.is_inside(sale.sku, feed_id, sale.seen_at, (sale.sources or {}).get("locations", ()))
+def _open_places(known: Containment, sale: Any, feed_id: int) -> set[str]:
+    return known.open_places(sale.sku, feed_id, sale.seen_at, _places_of(sale))
+
+
+def _places_of(sale: Any) -> list[str]:
+    return list((sale.sources or {}).get("locations", ()))
+
+
+def _is_of(sale: Any, known: Containment, lacking: Mapping[int, Collection[str]]) -> bool:
+    """Return whether a reservation is already one on the only source, and on no more places than those, that lack the sale."""
+    if sale.feed_id not in lacking:
+        return False
+    places = set(_places_of(sale))
+    return not known.feeds[sale.feed_id].is_scoped or (bool(places) and places <= set(lacking[sale.feed_id]))
 
 
 def _sources_of(sale: Any, known: Containment) -> set[int]:
@@ -180,7 +198,8 @@ def _part_of(sale: Any) -> int | None:
     return None if number is None else int(number)
 
 
-def _carry_over(connection: Connection, sale: Any, feeds: Iterable[int]) -> None:
+def _carry_over(connection: Connection, sale: Any, known: Containment, lacking: Mapping[int, Collection[str]]) -> None:
+    """Reserve the units on each source that lacks the sale; of locations delivered on their own, on those that lack it."""
     rows = [
         {
             "kind": "seen_sale",
@@ -190,10 +209,13 @@ def _carry_over(connection: Connection, sale: Any, feeds: Iterable[int]) -> None
             "channel_location": sale.channel_location,
             "units": sale.units,
             "seen_at": sale.seen_at,
-            "sources": {**(sale.sources or {}), "part_of": sale.id},
+            "sources": {
+                **(sale.sources or {}),
+                "part_of": sale.id if sale.feed_id is None else _part_of(sale),
+                **({"locations": sorted(places)} if known.feeds[feed_id].is_scoped else {}),
+            },
         }
-        for feed_id in feeds
-        if feed_id != sale.feed_id
+        for feed_id, places in lacking.items()
     ]
     if rows:
         connection.execute(insert(reservation), rows)

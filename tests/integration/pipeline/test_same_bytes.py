@@ -163,3 +163,32 @@ def test_bytes_that_no_database_takes_as_text_end_the_delivery_and_not_the_worke
     (result,) = world.sync()
     assert result.state in {"applied", "rejected", "held"}
     assert world.stock() == {"A": 3, "C": 2}
+
+
+def test_a_frozen_export_with_its_own_time_is_told_by_its_arrival(world):
+    world.configure(OWN + '\nfrozen_after = "4h"').deliver(timed(5, "2026-11-02 08:00"))
+    results = [world.deliver(timed(5, "2026-11-02 08:00")) for _ in range(5)]
+    assert [[f["code"] for f in r.findings] for r in results] == [[], [], [], ["EXPORT-FROZEN"], ["EXPORT-FROZEN"]]
+
+
+def test_a_bad_row_between_two_absences_shows_that_the_sku_is_not_gone(world):
+    world.configure().deliver({"A": 1, "B": 5})
+    world.deliver({"A": 2})
+    world.deliver({"A": 3, "B": "lots"})
+    world.deliver({"A": 4})
+    assert world.stock()["B"] == 5
+    assert world.query("SELECT missing_count, unconfirmed_count FROM inventory WHERE supplier_sku = 'B'") == [(1, 1)]
+
+
+def test_bytes_that_are_gone_do_not_get_a_delivery_parked(world):
+    world.configure().deliver({"A": 3})
+    delivery_id = arrive(world, csv({"A": 4}))
+    (row,) = world.query(f"SELECT sha256 FROM delivery WHERE id = {delivery_id}")
+    path = world.app.archive.path(row.sha256)
+    content = path.read_bytes()
+    path.unlink()
+    for _ in range(4):
+        with pytest.raises(PermanentError, match="archive has no file"):
+            ingest(world.app, delivery_id)
+    path.write_bytes(content)
+    assert ingest(world.app, delivery_id).state == "applied"

@@ -5,6 +5,7 @@ from sqlalchemy import insert
 from schemas.tables import feed
 from stockfeed.pipeline import sweep
 from stockfeed.store.engine import write
+from tests.integration.pipeline.selling import Shop
 
 
 def test_stock_past_its_limit_becomes_stale_and_marks_its_feed_dirty(world):
@@ -63,3 +64,37 @@ def test_a_feed_that_is_no_longer_configured_grows_stale_all_the_same(world):
         values = {"supplier": "old", "supplier_name": "Old", "supplier_kind": "supplier", "policy": {}}
         connection.execute(insert(feed).values(code="old.stock", as_of=world.clock.now, stale_at=world.clock.now, **values))
     assert sweep(world.app).stale == ("old.stock",)
+
+
+def together(world, count: int) -> None:
+    """Let the feed and others beside it reach their limit at this moment."""
+    world.configure().deliver({"A": 3})
+    with write(world.app.engine) as connection:
+        values = {"supplier": "old", "supplier_name": "Old", "supplier_kind": "supplier", "policy": {}, "as_of": world.clock.now}
+        for number in range(count):
+            connection.execute(insert(feed).values(code=f"old.stock{number}", **values))
+        connection.execute(feed.update().values(stale_at=world.clock.now))
+
+
+def test_allocation_follows_the_sweep_when_it_takes_stale_feeds_for_our_outage(world):
+    together(world, 3)
+    shop = Shop(world)
+    assert shop.offers() == {"A": 3}, "before the sweep has run, too"
+    assert sweep(world.app).outage
+    assert shop.offers() == {"A": 3}
+    sweep(world.app, confirmed=True)
+    assert shop.offers() == {"A": 0}
+
+
+def test_two_feeds_past_their_limit_are_no_outage_and_count_at_once(world):
+    together(world, 1)
+    assert Shop(world).offers() == {"A": 0}
+    assert len(sweep(world.app).stale) == 2
+
+
+def test_a_feed_that_was_judged_stale_before_an_outage_stays_stale(world):
+    together(world, 4)
+    with write(world.app.engine) as connection:
+        connection.execute(feed.update().where(feed.c.code == "acme.stock").values(is_stale=True))
+    assert sweep(world.app).outage
+    assert Shop(world).offers() == {"A": 0}

@@ -302,3 +302,18 @@ def test_replaying_with_the_same_configuration_is_refused(world):
     first = world.configure().deliver({"A": 3})
     with pytest.raises(Exception, match="present configuration already"):
         replay_delivery(world.app, first.delivery_id, actor="ann")
+
+
+def test_what_a_guard_rejects_is_stored_under_its_own_code(world):
+    world.configure()
+    result = world.deliver("sku,qty\nA,lots\nB,lots\n")
+    assert (result.state, result.findings[0]["code"]) == ("rejected", "ALL-REJECTED")
+    assert world.query("SELECT reason_code FROM delivery") == [("ALL-REJECTED",)]
+    assert [r.code for r in world.query("SELECT code FROM rejection ORDER BY number")] == ["ALL-REJECTED", "QTY-WORD", "QTY-WORD"]
+
+
+def test_what_a_contract_rejects_is_stored_with_the_row_and_column_it_names(world):
+    expect = '[[feed.expect]]\ntype = "expect_column_values_to_be_between"\ncolumn = "on_hand"\nmax_value = 5\nseverity = "reject"'
+    world.configure(tables=expect).deliver({"A": 3, "B": 9})
+    (problem,) = world.query("SELECT * FROM rejection")
+    assert (problem.code, problem.column_name, problem.row) == ("EXPECT-FAILED", "on_hand", 3)

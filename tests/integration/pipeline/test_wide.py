@@ -80,3 +80,33 @@ def test_every_rejected_warehouse_stays_at_its_last_good_level_and_is_unconfirme
     world.deliver("sku,Stock A,Stock B\nX,lots,2\nY,5,7\n")
     rows = world.query("SELECT location, on_hand, missing_count, unconfirmed_count FROM inventory WHERE supplier_sku = 'X'")
     assert sorted(rows) == [("A", 1000, 0, 1), ("B", 2000, 0, 1)]
+
+
+def problems(world) -> list[tuple[str, int, str]]:
+    return [tuple(r) for r in world.query('SELECT code, "row", column_name FROM rejection ORDER BY number')]
+
+
+def test_a_row_without_a_sku_is_told_once_however_many_warehouses_it_has(wide):
+    world = wide()
+    world.deliver("sku,Stock A,Stock B,Stock C\n,1,2,3\nX,1,2,3\n")
+    assert problems(world) == [("SKU-BLANK", 2, "sku")]
+
+
+def test_duplicates_and_lookalikes_name_the_column_of_the_file(wide):
+    world = wide()
+    world.deliver("sku,Stock A,Stock B\nX,1,2\nX,3,4\nabc,5,6\nABC,7,8\n")
+    found = problems(world)
+    assert {column for _, _, column in found} == {"sku"}
+    assert {code for code, _, _ in found} == {"SKU-DUPLICATE", "SKU-LOOKALIKE"}
+
+
+def test_a_row_with_several_conflicting_warehouses_is_told_once(wide):
+    world = wide()
+    result = world.deliver("sku,Stock A,Stock B\nX,1,2\nX,3,4\nY,5,6\nabc,1,2\nABC,3,4\n")
+    assert problems(world) == [
+        ("SKU-DUPLICATE", 2, "sku"),
+        ("SKU-DUPLICATE", 3, "sku"),
+        ("SKU-LOOKALIKE", 5, "sku"),
+        ("SKU-LOOKALIKE", 6, "sku"),
+    ]
+    assert counts(result) == (5, 3, 2, 0)
