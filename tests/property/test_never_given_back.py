@@ -86,7 +86,7 @@ class Market:
             self.suppliers[code].reports.pop()
             self.desk.undo(code)
 
-    def silence(self, code: str, is_silent: bool) -> None:
+    def silence(self, code: str, is_silent: bool) -> None:  # noqa: FBT001 - a step's parameter
         self.suppliers[code].is_silent = is_silent
         self.desk.set_feed(code, is_stale=is_silent)
 

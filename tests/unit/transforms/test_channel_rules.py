@@ -54,3 +54,18 @@ def test_what_a_rule_leaves_open_comes_from_the_channel():
     )
     numbers = numbers_for(channel, in_force(channel.rule, TODAY), sku="A", suppliers=(), brand=None, tags=())
     assert (numbers.share, numbers.buffer, numbers.minimum, numbers.maximum) == (Fraction(1, 2), Fraction(1, 10), 3, 0)
+
+
+def test_a_rule_is_named_only_for_the_numbers_that_it_sets():
+    channel = Channel.model_validate(
+        {"code": "c", "name": "c", "kind": "memory", "locations": ["main"], "buffer": 3, "rule": [{"sku": "A", "share": "50%"}]}
+    )
+    rules = in_force(channel.rule, date(2026, 11, 2))
+    numbers = numbers_for(channel, rules, sku="A", suppliers=(), brand=None, tags=())
+    assert (numbers.by("share"), numbers.by("buffer")) == (" by rule 1 (sku A)", "")
+
+
+@pytest.mark.parametrize("where", [{"buffer": -5}, {"rule": [{"sku": "A", "buffer": -5}]}])
+def test_a_negative_buffer_would_offer_stock_that_nobody_has_and_is_refused(where):
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        Channel.model_validate({"code": "c", "name": "c", "kind": "memory", "locations": ["main"], **where})
