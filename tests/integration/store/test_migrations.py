@@ -1,0 +1,46 @@
+"""What a migration makes of a database that has stock already."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from alembic import command
+from sqlalchemy import text
+
+from stockfeed.store.engine import make_engine, read, write
+from stockfeed.store.upgrade import _alembic, upgrade
+
+FEED = (
+    "INSERT INTO feed (id, code, supplier, supplier_name, supplier_kind, policy, in_shadow, epoch, last_applied_id, is_stale, "
+    "missing_after, superseded_in_a_row, listing, fence) VALUES (1, 'acme.stock', 'acme', 'Acme', 'supplier', "
+    "'{\"stale_after_s\": 3600}', 0, 0, 2, 0, 2, 0, '{}', 0)"
+)
+DELIVERY = (
+    "INSERT INTO delivery (id, feed_id, source_name, source_identity, sha256, size, config_version, received_at, as_of, ended_at, "
+    "state, epoch, attempts, acknowledgement, locations) VALUES "
+    "(:id, 1, 'a', :id, :id, 1, '1', :at, :at, :at, :state, 0, 0, 'none', :locations)"
+)
+
+
+def at(hour: int) -> str:
+    return datetime(2026, 11, 2, hour, tzinfo=UTC).isoformat(timespec="microseconds")
+
+
+def test_locations_get_their_age_from_the_deliveries_so_far(tmp_path: Path):
+    engine = make_engine(f"sqlite:///{tmp_path / 'old.sqlite3'}")
+    config = _alembic()
+    with write(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(text(FEED))
+        for number, state, places in ((1, "applied", '["L1"]'), (2, "applied", '["L1", "L2"]'), (3, "unchanged", '["L1"]')):
+            row = {"id": number, "at": at(number), "state": state, "locations": places}
+            connection.execute(text(DELIVERY), row)
+    upgrade(engine)
+    with read(engine) as connection:
+        rows = connection.execute(
+            text("SELECT location, as_of, stale_at, applied_as_of, delivery_id FROM feed_location ORDER BY 1")
+        )
+        assert [tuple(row) for row in rows] == [("L1", at(3), at(4), at(2), 2), ("L2", at(2), at(3), at(2), 2)]
+        connection.execute(text("SELECT * FROM inventory_v1")).all()
+        connection.execute(text("SELECT * FROM unified_stock_v1")).all()
+    engine.dispose()
