@@ -15,6 +15,7 @@ from stockfeed.demo.airflow_site import USER, AirflowSite
 
 ENDED = frozenset({"success", "failed"})
 _PAUSE = 0.5
+START_PATIENCE = 600.0  # seconds; half a minute on two idle cores, several minutes where others use them too
 
 
 class AirflowApi:
@@ -65,7 +66,7 @@ class AirflowApi:
 
 
 @contextmanager
-def signed_in(site: AirflowSite, ended: Callable[[], int | None], patience: float = 120.0) -> Iterator[AirflowApi]:
+def signed_in(site: AirflowSite, ended: Callable[[], int | None], patience: float = START_PATIENCE) -> Iterator[AirflowApi]:
     """Yield a client once the API server, scheduler and DAG processor are healthy.
 
     Raises PermanentError when Airflow ends meanwhile (`ended` gives its exit code), TransientError after `patience` seconds.
