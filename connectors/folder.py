@@ -3,6 +3,7 @@
 Never follows links, never reads devices or pipes, and never reaches outside the folder and its `move_to`.
 """
 
+import errno
 import os
 import stat
 import time
@@ -59,6 +60,8 @@ class FolderSource:
 
 class LocalFolder:
     """`pickup.Folder` on a local directory."""
+
+    grain = timedelta(0)  # of the file system: far below a second
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -133,6 +136,11 @@ def _local_errors(path: Path) -> Iterator[None]:
             f"folder {path}: permission denied ({error.strerror})", f"Give this user access to it. {_siblings(path)}".strip()
         ) from error
     except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise ConfigError(
+                f"folder {path}: `move_to` is on another disk, and a file moves in one step within one disk only",
+                "Name a folder on the same disk.",
+            ) from error
         raise TransientError(f"folder {path}: {error.strerror or error}", "Is the share mounted? It is tried again.") from error
 
 

@@ -31,6 +31,8 @@ _NAMES_SHOWN = 10
 class RemoteFolder:
     """`pickup.Folder` on an open SFTP session."""
 
+    grain = timedelta(0)  # whole seconds, which only a feed without `settle` could notice
+
     def __init__(self, client: "paramiko.SFTPClient", path: str, server: str) -> None:
         self._client, self._path, self._server = client, path, server
         self.place = f"{server}/{path.strip('/')}".rstrip("/")
