@@ -130,6 +130,10 @@ def _local_errors(path: Path) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError) as error:
         if path.is_dir():
             raise TransientError(f"folder {path}: a file is gone", "The folder is listed again at the next poll.") from error
+        if path.is_file():
+            raise ConfigError(
+                f"folder {path} is a file", 'Write its folder as `path`, with select = "exact" and the file as `name`.'
+            ) from error
         raise ConfigError(f"folder {path} does not exist", f"Correct `path` of the source. {_siblings(path)}".strip()) from error
     except PermissionError as error:
         raise ConfigError(
@@ -145,10 +149,11 @@ def _local_errors(path: Path) -> Iterator[None]:
 
 
 def _siblings(path: Path) -> str:
+    parent = path.absolute().parent  # "." would say nothing about where a relative path was looked for
     try:
-        names = sorted(p.name for p in path.parent.iterdir())
+        names = sorted(p.name for p in parent.iterdir())
     except OSError as error:
-        return f"{path.parent} cannot be listed either: {error.strerror}."
+        return f"{parent} cannot be listed either: {error.strerror}."
     shown = ", ".join(escape_value(n) for n in names[:_NAMES_SHOWN])
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f"{path.parent} holds: {shown or 'nothing'}{more}."
+    return f"{parent} holds: {shown or 'nothing'}{more}."

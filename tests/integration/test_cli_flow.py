@@ -173,6 +173,21 @@ def test_rejected_rows_are_listed_and_exported_for_the_supplier(shell):
     assert {cell.data_type for row in book["Rejections"].iter_rows() for cell in row} <= {"s", "n"}
 
 
+def test_listed_rejections_can_be_read_on_80_columns(shell):
+    shell.deliver([("A", 5), ("B", "on the way perhaps"), ("C", "ten"), ("D" * 100, "x" * 200)])
+    shell.json("sync")
+    _, out = shell("rejections", "list")
+    lines = out.splitlines()
+    assert lines[0].startswith("delivery 1 · acme.stock · ")
+    assert lines[1].startswith('row 3, column "Qty", value "on the way perhaps": ')
+    assert "→ Add the word to [feed.words]" in out
+    assert max(map(len, lines)) <= 80
+    _, out = shell("rejections", "list", "--limit", "1")
+    assert "ten" not in out
+    assert "these are the first 1" in out.splitlines()[-1]
+    assert len(shell.json("rejections", "list", "--limit", "1")) == 1
+
+
 def test_a_channel_is_previewed_approved_published_paused_and_explained(shell):
     (shell.folder / "config" / "channels" / "list.toml").write_text(CHANNEL, encoding="utf-8")
     shell.deliver([("A", 5), ("B", 7)])

@@ -9,7 +9,15 @@ from stockfeed.store.engine import make_engine, read
 
 @pytest.mark.parametrize(
     "login",
-    ["u:ca@nary-7261", "u:ca/nary-7261", "u:ca#nary-7261", "u:ca?nary-7261", "u:[canary-7261", "u:12/canary@7261", "u:12?c@nary-7261"],
+    [
+        "u:ca@nary-7261",
+        "u:ca/nary-7261",
+        "u:ca#nary-7261",
+        "u:ca?nary-7261",
+        "u:[canary-7261",
+        "u:12/canary@7261",
+        "u:12?c@nary-7261",
+    ],
 )
 def test_a_password_that_is_not_percent_encoded_is_refused_and_no_part_of_it_is_told(login, tmp_path):
     with pytest.raises(ConfigError) as caught:
