@@ -64,7 +64,7 @@ def test_a_replaced_file_that_cannot_be_put_back_is_told(tmp_path):
             return super().look(name)
 
     options = SelectionOptions(path=str(tmp_path), after="move", move_to="done")
-    with pytest.raises(PermanentError, match="lies as done/stock.csv now"):
+    with pytest.raises(PermanentError, match=r"lies as done/stock\.csv now"):
         clear_up(Busier(tmp_path, "move stock.csv"), options, reference_of(tmp_path))
     assert (tmp_path / "done" / "stock.csv").read_bytes() == NEW
 

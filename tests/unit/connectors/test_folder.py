@@ -39,7 +39,7 @@ def test_a_file_that_became_a_link_or_a_pipe_since_the_listing_is_not_read(tmp_p
 
 def test_a_path_that_is_a_file_is_a_mistake(tmp_path):
     put(tmp_path, "stock.csv")
-    with pytest.raises(ConfigError, match="stock.csv is a file") as caught:
+    with pytest.raises(ConfigError, match=r"stock\.csv is a file") as caught:
         fetch(source(tmp_path / "stock.csv"), FEED, tmp_path / "spool")
     assert 'select = "exact"' in caught.value.hint
 
