@@ -3,6 +3,7 @@
 Never follows links, never reads devices or pipes, and never reaches outside the folder and its `move_to`.
 """
 
+import errno
 import os
 import stat
 import time
@@ -59,6 +60,8 @@ class FolderSource:
 
 class LocalFolder:
     """`pickup.Folder` on a local directory."""
+
+    grain = timedelta(0)  # of the file system: far below a second
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -127,20 +130,30 @@ def _local_errors(path: Path) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError) as error:
         if path.is_dir():
             raise TransientError(f"folder {path}: a file is gone", "The folder is listed again at the next poll.") from error
+        if path.is_file():
+            raise ConfigError(
+                f"folder {path} is a file", 'Write its folder as `path`, with select = "exact" and the file as `name`.'
+            ) from error
         raise ConfigError(f"folder {path} does not exist", f"Correct `path` of the source. {_siblings(path)}".strip()) from error
     except PermissionError as error:
         raise ConfigError(
             f"folder {path}: permission denied ({error.strerror})", f"Give this user access to it. {_siblings(path)}".strip()
         ) from error
     except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise ConfigError(
+                f"folder {path}: `move_to` is on another disk, and a file moves in one step within one disk only",
+                "Name a folder on the same disk.",
+            ) from error
         raise TransientError(f"folder {path}: {error.strerror or error}", "Is the share mounted? It is tried again.") from error
 
 
 def _siblings(path: Path) -> str:
+    parent = path.absolute().parent  # "." would say nothing about where a relative path was looked for
     try:
-        names = sorted(p.name for p in path.parent.iterdir())
+        names = sorted(p.name for p in parent.iterdir())
     except OSError as error:
-        return f"{path.parent} cannot be listed either: {error.strerror}."
+        return f"{parent} cannot be listed either: {error.strerror}."
     shown = ", ".join(escape_value(n) for n in names[:_NAMES_SHOWN])
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f"{path.parent} holds: {shown or 'nothing'}{more}."
+    return f"{parent} holds: {shown or 'nothing'}{more}."

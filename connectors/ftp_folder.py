@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from connectors.ftp_control import Reply, ftp_errors
 from connectors.ftp_listing import Entry, parse_facts, parse_list, parse_mlsd, parse_size, parse_stamp
@@ -43,6 +43,11 @@ class FtpFolder:
         self._lacks: set[str] = set()  # of SIZE and MDTM, those that the server turned out not to know
         with ftp_errors(self.place):
             self._base = self._enter(path)
+
+    @property
+    def grain(self) -> timedelta:
+        """Return the step in which times count: a listing without MDTM tells no seconds."""
+        return timedelta(minutes=1) if "MDTM" in self._lacks else timedelta(0)
 
     def list_files(self) -> list[ListedFile]:
         """Return the regular files. Raises PermanentError for a listing of an unknown form."""

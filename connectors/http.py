@@ -5,6 +5,7 @@ Never follows a redirect, never speaks plain http except to this machine, and ne
 
 import ipaddress
 import json
+import logging
 import threading
 import time
 import weakref
@@ -98,6 +99,11 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - now).total_seconds())
+
+
+def keep_headers_out_of_logs() -> None:
+    """Silence httpcore's events, also at level DEBUG: they show whole answers' headers, with cookies and signed addresses."""
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 
 def run_concurrently(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
@@ -199,6 +205,7 @@ class JsonClient:
             if self._client is None:
                 import httpx
 
+                keep_headers_out_of_logs()
                 limits = self._limits
                 self._client = httpx.Client(
                     timeout=httpx.Timeout(limits.idle, connect=limits.connect),

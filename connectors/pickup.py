@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +24,11 @@ class Folder(Protocol):
     """A folder of files. Names are as `selection.shown_name` gives them; `place` names the folder in messages."""
 
     place: str
+
+    @property
+    def grain(self) -> timedelta:
+        """Return the step in which its times count, as far as the listings have shown it."""
+        ...
 
     def list_files(self) -> list[ListedFile]:
         """Return the regular files; links and folders are left out."""
@@ -67,7 +72,15 @@ def fetch_new(folder: Folder, poll: Poll, seen: Seen, spool: Path) -> Iterator[F
     Raises TransientError when a file changed while it was read: it is fetched again by a later poll, and so are the
     files after it, so that the order is kept.
     """
-    files = select_ready(folder.list_files, poll.options, seen, now=poll.now, sleep=poll.sleep, in_order=poll.in_order)
+    files = select_ready(
+        folder.list_files,
+        poll.options,
+        seen,
+        now=poll.now,
+        sleep=poll.sleep,
+        in_order=poll.in_order,
+        grain=lambda: folder.grain,
+    )
     for file in files:
         spooled = _download(folder, file, poll, seen, spool)
         yield Fetched(
@@ -86,6 +99,8 @@ def clear_up(folder: Folder, options: SelectionOptions, reference: Mapping[str, 
 
     A file that is gone needs nothing. A file whose size or time differs from the fetched one is new content and stays.
     """
+    if "name" not in reference:  # from the time before the feed had this source
+        return
     name = reference["name"]
     if unsafe_reason(name):
         raise PermanentError(f"{folder.place}: {escape_value(name)} is not a file name", "The stored reference is damaged.")
@@ -93,12 +108,20 @@ def clear_up(folder: Folder, options: SelectionOptions, reference: Mapping[str, 
     if folder.look(name) != fetched:
         return
     marker = marker_of(name, options)
+    beside = folder.look(marker) if marker else None
     # the marker first: a crash in between leaves a file that is known as delivered, never a marker without its file
-    for each in filter(None, (marker, name)):
-        if options.after == "delete":
-            folder.remove(each)
-        elif options.after == "move" and options.move_to and folder.look(each):
-            _move(folder, each, options.move_to)
+    if beside:
+        _dispose(folder, options, beside)
+        if folder.look(name) != fetched:  # replaced meanwhile
+            return
+    _dispose(folder, options, fetched)
+
+
+def _dispose(folder: Folder, options: SelectionOptions, file: ListedFile) -> None:
+    if options.after == "delete":
+        folder.remove(file.name)
+    elif options.after == "move" and options.move_to:
+        _move(folder, file, options.move_to)
 
 
 def _download(folder: Folder, file: ListedFile, poll: Poll, seen: Seen, spool: Path) -> Spooled:
@@ -126,14 +149,26 @@ def _changed(label: str, file: ListedFile, seen: Seen, what: str) -> TransientEr
     )
 
 
-def _move(folder: Folder, name: str, to: str) -> None:
+def _move(folder: Folder, file: ListedFile, to: str) -> None:
     folder.make_folder(to)
-    stem, suffix = posixpath.splitext(name)
+    stem, suffix = posixpath.splitext(file.name)
     for copy in range(MOST_COPIES):
-        new_name = f"{stem}.{copy}{suffix}" if copy else name
-        if folder.move(name, posixpath.join(to, new_name)):
+        target = posixpath.join(to, f"{stem}.{copy}{suffix}" if copy else file.name)
+        if folder.move(file.name, target):
+            _put_back_if_newer(folder, file, target)
             return
     raise PermanentError(
-        f"{folder.place}: {escape_value(to)} already holds {MOST_COPIES} files named {escape_value(name)}",
+        f"{folder.place}: {escape_value(to)} already holds {MOST_COPIES} files named {escape_value(file.name)}",
         "Clear the folder named by `move_to`.",
+    )
+
+
+def _put_back_if_newer(folder: Folder, file: ListedFile, target: str) -> None:
+    """Undo the move of a file that was replaced in the last moment. By its size: some servers give moved files a new time."""
+    moved = folder.look(target)
+    if moved is None or moved.size == file.size or folder.move(target, file.name):
+        return
+    raise PermanentError(
+        f"{folder.place}: {escape_value(file.name)} was replaced while it was moved, and lies as {escape_value(target)} now",
+        "Move it back by hand: it is newer than what was fetched.",
     )

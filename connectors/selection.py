@@ -3,6 +3,7 @@
 Never opens a file or a connection: listings, the clock and sleep are handed in.
 """
 
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -46,8 +47,14 @@ class SelectionOptions(BaseModel):
         if self.select == "exact" and "pattern" in self.model_fields_set:
             msg = 'select = "exact" takes `name` and no `pattern`'
             raise ValueError(msg)
+        if self.name is not None and (why := unsafe_reason(self.name)):
+            msg = f"`name` {why.partition(';')[0]}: it is the name of one file in the folder `path`"
+            raise ValueError(msg)
         if (self.after == "move") != bool(self.move_to):
             msg = 'after = "move" and `move_to` go together'
+            raise ValueError(msg)
+        if self.move_to and posixpath.normpath(posixpath.join(self.path, self.move_to)) == posixpath.normpath(self.path):
+            msg = "`move_to` is the folder itself: every moved file would be a new one; name another folder"
             raise ValueError(msg)
         if self.done_marker is not None and (not self.done_marker or self.done_marker == "{name}"):
             msg = 'done_marker is a file name such as "READY", or a form such as "{name}.done"'
@@ -117,15 +124,19 @@ def select_ready(
     now: Callable[[], datetime],
     sleep: Callable[[float], object],
     in_order: bool = False,
+    grain: Callable[[], timedelta] = timedelta,
 ) -> list[ListedFile]:
     """Return the new files that are complete, at most `max_files`; the others are in `seen.waiting` with the reason.
 
     A file is complete when two listings at least `settle` apart show the same size and time. The earlier listing comes
     from the last poll (`seen.listing`); if there is none old enough and `settle` is at most two minutes, this call
     waits and lists again. With a done-marker declared, the marker decides instead. `in_order` keeps later files behind
-    one that is not complete (deltas must not overtake each other).
+    one that is not complete (deltas must not overtake each other). `grain`, asked after the first listing, is the step in
+    which the listed times count: `settle` is never shorter, or new content could come under the time of the old.
     """
-    look = _look(list_files(), options, seen, now())
+    listing = list_files()
+    options = options.model_copy(update={"settle": max(options.settle, grain())})
+    look = _look(listing, options, seen, now())
     pause = max(look.remaining.values(), default=timedelta(0))
     if pause and options.settle <= LONGEST_PAUSE:
         earliest = now() + pause  # the time slept counts even if the wall clock was set back meanwhile

@@ -80,7 +80,8 @@ class SftpSource:
         limits = Limits(idle=times.idle, deadline=times.deadline)
         poll = Poll(self._options, limits, self._now, self._sleep, in_order=feed.mode == "delta")
         with self._session() as client:
-            yield from fetch_new(RemoteFolder(client, self._options.path, endpoint(self._connection)), poll, seen, spool)
+            folder = RemoteFolder(client, self._options.path, endpoint(self._connection), times.deadline)
+            yield from fetch_new(folder, poll, seen, spool)
 
     def acknowledge(self, reference: Mapping[str, str]) -> None:
         """Leave, move or delete a committed file; safe to repeat, and new content under the same name stays."""

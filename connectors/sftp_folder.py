@@ -5,6 +5,7 @@ Never follows links, and never trusts the server about names, sizes or the end o
 
 import posixpath
 import stat
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,8 @@ from paramiko.sftp import CMD_HANDLE, CMD_NAME, CMD_OPENDIR, CMD_READ, CMD_READD
 from paramiko.sftp_attr import SFTPAttributes
 
 from connectors.selection import raw_name, shown_name
-from connectors.sftp import remote_errors
-from schemas.errors import ConfigError, PermanentError
+from connectors.sftp import DEFAULT_TIMEOUTS, remote_errors
+from schemas.errors import ConfigError, PermanentError, StockfeedError, TransientError
 from schemas.rejections import escape_value
 from schemas.transfer import ListedFile
 
@@ -31,13 +32,15 @@ _NAMES_SHOWN = 10
 class RemoteFolder:
     """`pickup.Folder` on an open SFTP session."""
 
-    def __init__(self, client: "paramiko.SFTPClient", path: str, server: str) -> None:
-        self._client, self._path, self._server = client, path, server
+    grain = timedelta(0)  # whole seconds, which only a feed without `settle` could notice
+
+    def __init__(self, client: "paramiko.SFTPClient", path: str, server: str, deadline: float = DEFAULT_TIMEOUTS.deadline) -> None:
+        self._client, self._path, self._server, self._deadline = client, path, server, deadline
         self.place = f"{server}/{path.strip('/')}".rstrip("/")
 
     def list_files(self) -> list[ListedFile]:
         """Return the regular files. Raises ConfigError, with what is there instead, when the folder cannot be listed."""
-        with remote_errors(self.place):
+        with self._ended_in_time(), remote_errors(self.place):
             entries = self._entries(self._path.encode())
         found = (_listed(shown_name(name), attributes) for name, attributes in entries)
         return [f for f in found if f]
@@ -51,6 +54,11 @@ class RemoteFolder:
     @contextmanager
     def open(self, name: str, size: int, /) -> Iterator[Callable[[int], bytes]]:
         """Give the function to read with; up to 256 requests are under way at a time."""
+        with self._ended_in_time(), self._opened(name, size) as read:
+            yield read
+
+    @contextmanager
+    def _opened(self, name: str, size: int) -> Iterator[Callable[[int], bytes]]:
         with remote_errors(self.place):
             file = self._client.open(self._full(name), "rb")
         download = PipelinedDownload(self._client, file.handle, size)
@@ -92,6 +100,30 @@ class RemoteFolder:
         with remote_errors(self.place):
             if self._status(full):
                 self._client.remove(full)
+
+    @contextmanager
+    def _ended_in_time(self) -> Iterator[None]:
+        # paramiko waits for whole packets, and a server that sends a byte at a time keeps each single wait short
+        over, transport = threading.Event(), self._client.sock.get_transport()
+
+        def end() -> None:
+            over.set()
+            transport.close()
+
+        timer = threading.Timer(self._deadline, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except StockfeedError as error:
+            if not over.is_set():
+                raise
+            raise TransientError(
+                f"{self.place}: took longer than {self._deadline:g} s",
+                "It is tried again; if it stays slow, ask the supplier or raise `deadline` for this source.",
+            ) from error
+        finally:
+            timer.cancel()
 
     def _full(self, name: str) -> bytes:
         return posixpath.join(self._path.encode(), raw_name(name))

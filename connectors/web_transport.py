@@ -15,6 +15,7 @@ from typing import Any
 import httpcore
 
 from connectors.addresses import WebAddress
+from connectors.http import keep_headers_out_of_logs
 from connectors.tls import failed_handshake, refused_certificate
 from schemas.errors import TransientError
 
@@ -60,6 +61,7 @@ def ask(
     Raises TransientError (unreachable, silent, cut short), PermanentError (certificate). The body is read under the same
     rules through `Answer.pieces`.
     """
+    keep_headers_out_of_logs()
     sent = [(b"Host", address.authority.encode("ascii")), *((k.encode(), v.encode("latin-1")) for k, v in headers.items())]
     url = httpcore.URL(
         scheme=address.scheme.encode(), host=address.host.encode("ascii"), port=address.port, target=address.target.encode("ascii")

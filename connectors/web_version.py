@@ -76,12 +76,17 @@ def is_new(version: Version, seen: Seen, key: str) -> bool:
     """Return whether a version is to be delivered; True also when only the content's hash can tell and is not there yet.
 
     A known version that comes back after another one is new where it has no time of its own: only what was sent last is
-    then known to be in use. With a Last-Modified it is merely old.
+    then known to be in use. With a Last-Modified it is merely old. The version fetched last, sent again in spite of our
+    condition, is compared by its content: some servers leave the ETag as it was when the file changes.
     """
     if version.identity is None or version.identity not in seen.identities:
         return True
     last = last_version(seen, key)
-    return version.modified_at is None and last is not None and last.identity != version.identity
+    if last is None:
+        return False
+    if last.identity != version.identity:
+        return version.modified_at is None
+    return version.sha256 != last.sha256
 
 
 def note(version: Version, seen: Seen, key: str, *, size: int, at: datetime) -> str:

@@ -212,6 +212,8 @@ def _value_sentence(kind: str, path: KeyPath, detail: ErrorDetails) -> str:
     if kind == "string_pattern_mismatch" and path[-1] in {"code", "connection"}:
         return f"{shown} is no identifier; use small letters, digits and _ only"
     expected = _EXPECTED.get(kind.split("_", maxsplit=1)[0])
+    if kind == "tuple_type" and isinstance(detail["input"], dict):
+        return f"this table may be there several times: write [[{'.'.join(map(str, path))}]], with two brackets"
     if expected and kind.endswith(("_type", "_parsing", "_from_float")):
         return f"expected {expected}, got {shown}"
     said = detail["msg"][0].lower() + detail["msg"][1:]

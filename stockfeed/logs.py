@@ -12,7 +12,8 @@ import structlog
 
 from stockfeed.redaction import KNOWN, one_line
 
-_QUIET = ("alembic", "paramiko", "httpx", "httpcore", "great_expectations", "urllib3", "openpyxl")
+_QUIET = ("alembic", "paramiko", "httpx", "great_expectations", "urllib3", "openpyxl")
+_SILENT = "httpcore"  # shows headers, and so cookies and signed addresses
 
 
 class _CurrentStderr:
@@ -28,7 +29,7 @@ class _CurrentStderr:
 def configure_logging(level: str = "INFO", form: str = "text", stream: TextIO | None = None) -> None:
     """Send structlog's and the standard library's events to `stream` (default stderr), as "text" or "json" lines.
 
-    Events of client libraries below WARNING are dropped, unless `level` is DEBUG.
+    Events of client libraries below WARNING are dropped, unless `level` is DEBUG; those of the HTTP library always.
     """
     renderer: Any = (
         structlog.processors.JSONRenderer(ensure_ascii=True, default=str)
@@ -60,6 +61,7 @@ def configure_logging(level: str = "INFO", form: str = "text", stream: TextIO | 
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.NOTSET if level == "DEBUG" else logging.WARNING)
+    logging.getLogger(_SILENT).setLevel(logging.WARNING)
 
 
 def escape_control_characters(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

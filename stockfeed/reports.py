@@ -120,7 +120,10 @@ def delivery_detail(app: App, delivery_id: int) -> dict[str, Any]:
 def rejections(
     app: App, delivery_id: int | None = None, feed_code: str | None = None, limit: int | None = 200
 ) -> list[dict[str, Any]]:
-    """Return row problems in file order: of one delivery, else of the last read delivery of each feed (or of one feed)."""
+    """Return problems in file order: of one delivery, else of each feed's (or one feed's) last one that was read or refused.
+
+    Raises PermanentError when there is no such delivery.
+    """
     names = ("number", "row", "line", "column_name", "value", "code", "message", "remedy", "severity")
     query = (
         select(
@@ -134,8 +137,11 @@ def rejections(
     )
     if delivery_id is not None:
         query = query.where(rejection.c.delivery_id == delivery_id)
+        if not _rows(app, select(delivery.c.id).where(delivery.c.id == delivery_id)):
+            raise PermanentError(f"there is no delivery {delivery_id}", "See `stockfeed deliveries list`.")
     else:
-        newest = select(func.max(delivery.c.id)).where(delivery.c.rows_read.is_not(None)).group_by(delivery.c.feed_id)
+        judged = delivery.c.rows_read.is_not(None) | (delivery.c.state == "rejected")
+        newest = select(func.max(delivery.c.id)).where(judged).group_by(delivery.c.feed_id)
         query = query.where(rejection.c.delivery_id.in_(newest))
     if feed_code:
         query = query.where(feed.c.code == feed_code)

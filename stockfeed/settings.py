@@ -15,11 +15,12 @@ from schemas.errors import ConfigError
 from schemas.feed_config import Feed
 from stockfeed.config_files import Config, feed_config_version, read_config, read_feed
 from stockfeed.config_mistakes import ConfigMistakesError, model_mistakes
+from stockfeed.database_address import SQLITE, checked_address, secrets_of
+from stockfeed.redaction import KNOWN
 
 __all__ = ["Config", "ConfigMistakesError", "Settings", "feed_config_version", "load_config", "load_feed", "load_settings"]
 
 PREFIX = "STOCKFEED_"
-_SQLITE = "sqlite:///"
 _LOOKALIKE = 0.8  # a variable this near to one of ours is a typing mistake, not somebody else's
 
 
@@ -53,10 +54,7 @@ class Settings(BaseModel):
     @field_validator("database_url")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        if not value.startswith((_SQLITE, "postgresql://", "postgresql+psycopg://", "postgres://")):
-            msg = "write sqlite:///path or postgresql://user@host/name"
-            raise ValueError(msg)  # without the value: it may hold a password
-        return value.replace("postgres://", "postgresql://", 1) if value.startswith("postgres://") else value
+        return checked_address(value)
 
 
 #: The environment variable of each setting.
@@ -70,8 +68,9 @@ _OTHERS = frozenset({"STOCKFEED_SHARED"})
 def load_settings(environ: Mapping[str, str] = os.environ, cwd: Path | None = None, config_dir: Path | None = None) -> Settings:
     """Return the settings of this environment; relative paths are relative to `cwd` (default: the working directory).
 
-    `config_dir` (a command-line option) goes before STOCKFEED_CONFIG. A blank variable counts as not set. Raises
-    ConfigError with every wrong variable, also one that looks like a misspelt name of ours.
+    `config_dir` (a command-line option) goes before STOCKFEED_CONFIG. A blank variable counts as not set. The database's
+    password is masked in every text from now on. Raises ConfigError with every wrong variable, also one that looks like a
+    misspelt name of ours.
     """
     here = (cwd or Path.cwd()).absolute()
     given = {field: environ[name] for name, field in VARIABLES.items() if environ.get(name, "").strip()}
@@ -82,7 +81,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, cwd: Path | None = No
         "state": state,
         "archive": here / given["archive"] if "archive" in given else state / "archive",
         "spool": here / given["spool"] if "spool" in given else state / "spool",
-        "database_url": _absolute(given.get("database_url", f"{_SQLITE}{state / 'stockfeed.sqlite3'}"), here),
+        "database_url": _absolute(given.get("database_url", f"{SQLITE}{state / 'stockfeed.sqlite3'}"), here),
     }
     lines = list(_misspelt(environ))
     try:
@@ -92,6 +91,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, cwd: Path | None = No
     if lines:
         counted = "1 setting is wrong" if len(lines) == 1 else f"{len(lines)} settings are wrong"
         raise ConfigError(counted, "\n".join(lines))
+    KNOWN.learn(*secrets_of(settings.database_url))
     return settings
 
 
@@ -110,8 +110,8 @@ def load_feed(settings: Settings, code: str) -> Feed:
 
 
 def _absolute(url: str, here: Path) -> str:
-    path = url.removeprefix(_SQLITE)
-    return f"{_SQLITE}{here / path}" if url.startswith(_SQLITE) and path and not path.startswith((":", "/", "?", "file:")) else url
+    path = url.removeprefix(SQLITE)
+    return f"{SQLITE}{here / path}" if url.startswith(SQLITE) and path and not path.startswith((":", "/", "?", "file:")) else url
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[str]:

@@ -89,7 +89,7 @@ def show_record(record: Mapping[str, Any], *, as_json: bool, tables: Mapping[str
     if as_json:
         emit_json(record)
         return
-    table = Table(box=None, show_header=False, pad_edge=False)
+    table = Table(box=None, show_header=False, pad_edge=False, collapse_padding=True)  # a sha256 beside the names: 80 columns
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in record.items():

@@ -3,17 +3,18 @@
 Never shows a value longer than 80 characters or with control characters: they were escaped when they were stored.
 """
 
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import click
 
-from stockfeed.cli.output import show_rows
+from stockfeed.cli.output import emit, emit_json
+from stockfeed.cli.problems import tell_problem, wrapped
 from stockfeed.cli.session import Session, json_option, pass_session
-
-_LIST = (
-    ("delivery_id", "delivery"), ("row", "row"), ("column", "column"), ("value", "value"),
-    ("code", "code"), ("message", "problem"), ("remedy", "what to do"),
-)  # fmt: skip
+from stockfeed.redaction import one_line
 
 
 @click.group()
@@ -42,10 +43,28 @@ def list_rejections(session: Session, delivery: int | None, feed: str | None, li
     with session.app() as app:
         from stockfeed import reports
 
-        rows = reports.rejections(app, delivery, feed, limit)
+        rows = reports.rejections(app, delivery, feed, limit if as_json else limit + 1)
         if feed and not rows:
             app.config.feed(feed)  # a misspelt name is an error, not an empty answer
-        show_rows(rows, _LIST, as_json=as_json, nothing="No rejected rows.")
+        if as_json:
+            for row in rows:
+                emit_json(row)
+        else:
+            _tell(rows[:limit], is_cut=len(rows) > limit)
+
+
+def _tell(rows: Sequence[Mapping[str, Any]], *, is_cut: bool) -> None:
+    if not rows:
+        emit("No rejected rows.")
+    for number, (delivery, of_one) in enumerate(groupby(rows, key=itemgetter("delivery_id"))):
+        problems = list(of_one)
+        if number:
+            emit("")
+        emit(wrapped(f"delivery {delivery} · {problems[0]['feed']} · {one_line(problems[0]['file'] or '')}"))
+        for problem in problems:
+            tell_problem(problem)
+    if is_cut:
+        emit(f"… and more: these are the first {len(rows):,}. --limit shows others, `rejections export` writes all.")
 
 
 @rejections.command()

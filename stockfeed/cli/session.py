@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -31,12 +30,9 @@ class Session:
     def settings(self) -> "Settings":
         """Return the settings of this environment, and configure logging by them. Raises ConfigError."""
         from stockfeed.logs import configure_logging
-        from stockfeed.redaction import KNOWN
         from stockfeed.settings import load_settings
 
         settings = load_settings(os.environ, config_dir=self.config_dir)
-        password = urlsplit(settings.database_url).password
-        KNOWN.learn(password, unquote(password or ""))
         # a person at a terminal gets the answer; events are for files and schedulers, or on request
         quiet = sys.stderr.isatty() and not os.environ.get("STOCKFEED_LOG_LEVEL")
         configure_logging("DEBUG" if self.debug else "WARNING" if quiet else settings.log_level, settings.log)

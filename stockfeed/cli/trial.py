@@ -3,7 +3,6 @@
 Never judges: the outcome comes from the summary line of the pipeline.
 """
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,9 +12,9 @@ from typing import Any
 from schemas.errors import DeliveryError
 from schemas.rejections import escape_value
 from stockfeed.cli.output import emit, emit_json
+from stockfeed.cli.problems import tell_problem, wrapped
 
 SHOWN = 20
-_WIDTH = 80
 _EXIT = {"applied": 0, "held": 2, "rejected": 4}
 _SENTENCES = {
     "applied": "This file would be applied.",
@@ -109,7 +108,7 @@ def _tell(lines: Lines, *, file: Path, feed: str) -> None:
         f"{rows.get('rejected', 0):,} rejected, {left_out:,} skipped."
     )
     if summary.get("reading"):
-        emit(_wrapped("Read as: " + ", ".join(f"{k} {v!r}" for k, v in summary["reading"].items() if v not in (None, "", [], {}))))
+        emit(wrapped("Read as: " + ", ".join(f"{k} {v!r}" for k, v in summary["reading"].items() if v not in (None, "", [], {}))))
     for finding in summary.get("findings", ()):
         _tell_finding(finding)
     _tell_observations(found)
@@ -138,9 +137,9 @@ def _collect(lines: Lines) -> _Collected:
 
 
 def _tell_finding(finding: Mapping[str, Any]) -> None:
-    emit(_wrapped(f"{str(finding.get('severity', 'warn')).upper()} {finding.get('code', '')}: {finding.get('message', '')}"))
+    emit(wrapped(f"{str(finding.get('severity', 'warn')).upper()} {finding.get('code', '')}: {finding.get('message', '')}"))
     if finding.get("remedy"):
-        emit(_wrapped(f"→ {finding['remedy']}", indent="  "))
+        emit(wrapped(f"→ {finding['remedy']}", indent="  "))
 
 
 def _tell_observations(found: _Collected) -> None:
@@ -157,31 +156,10 @@ def _tell_problems(word: str, problems: list[Mapping[str, Any]], counts: Counter
         return
     emit(f"\nRows {word}" + (f" ({', '.join(f'{code} {number:,}' for code, number in counts.most_common())})" if counts else ""))
     for problem in sorted(problems, key=lambda p: p.get("row") or 0):
-        emit(_wrapped(f"{_place(problem)}: {_sentence(problem)}"))
-        if problem.get("remedy"):
-            emit(_wrapped(f"→ {problem['remedy']}", indent="    "))
+        tell_problem(problem)
     _tell_rest(total, "problems")
-
-
-def _place(problem: Mapping[str, Any]) -> str:
-    parts = [f"row {problem['row']}" if problem.get("row") is not None else "whole file"]
-    if problem.get("column"):
-        parts.append(f'column "{problem["column"]}"')
-    if problem.get("value") is not None:
-        parts.append(f'value "{problem["value"]}"')
-    return ", ".join(parts)
-
-
-def _sentence(problem: Mapping[str, Any]) -> str:
-    code = f"[{problem['code']}]" if problem.get("code") else ""
-    return f"{problem.get('message', '')} {code}".strip()
 
 
 def _tell_rest(total: int, noun: str) -> None:
     if total > SHOWN:
         emit(f"… and {total - SHOWN:,} more {noun}; --json lists all of them.")
-
-
-def _wrapped(text: str, indent: str = "  ") -> str:
-    first = indent if text.startswith("→") else ""
-    return textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=indent + "  ", break_on_hyphens=False)

@@ -15,6 +15,8 @@ from stockfeed.demo.airflow_site import USER, AirflowSite
 
 ENDED = frozenset({"success", "failed"})
 _PAUSE = 0.5
+_ANSWER_PATIENCE = 180.0  # seconds
+START_PATIENCE = 600.0  # seconds; half a minute on two idle cores, several minutes where others use them too
 
 
 class AirflowApi:
@@ -35,11 +37,11 @@ class AirflowApi:
         known = {pool["name"] for pool in self._get("/pools")["pools"]}
         for pool in pools:
             if pool["name"] not in known:
-                self._checked(self._client.post("/api/v2/pools", json=dict(pool)))
+                self._checked(self._post("/pools", dict(pool)))
 
     def trigger(self, dag_id: str) -> str:
         """Return the id of a new run of this DAG."""
-        answer = self._checked(self._client.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None}))
+        answer = self._checked(self._post(f"/dags/{dag_id}/dagRuns", {"logical_date": None}))
         return str(answer["dag_run_id"])
 
     def runs(self, dag_id: str) -> dict[str, str]:
@@ -48,11 +50,17 @@ class AirflowApi:
 
     def has_queued_events(self, dag_id: str) -> bool:
         """Return whether asset events wait to start a run of this DAG; one run takes all that wait."""
-        answer = self._client.get(f"/api/v2/dags/{dag_id}/assets/queuedEvents")
+        with _answering():
+            answer = self._client.get(f"/api/v2/dags/{dag_id}/assets/queuedEvents")
         return answer.status_code != httpx.codes.NOT_FOUND and bool(self._checked(answer)["queued_events"])
 
     def _get(self, path: str, **query: Any) -> Any:
-        return self._checked(self._client.get(f"/api/v2{path}", params=query))
+        with _answering():
+            return self._checked(self._client.get(f"/api/v2{path}", params=query))
+
+    def _post(self, path: str, document: Mapping[str, object]) -> httpx.Response:
+        with _answering():
+            return self._client.post(f"/api/v2{path}", json=document)
 
     @staticmethod
     def _checked(answer: httpx.Response) -> Any:
@@ -65,17 +73,27 @@ class AirflowApi:
 
 
 @contextmanager
-def signed_in(site: AirflowSite, ended: Callable[[], int | None], patience: float = 120.0) -> Iterator[AirflowApi]:
+def signed_in(site: AirflowSite, ended: Callable[[], int | None], patience: float = START_PATIENCE) -> Iterator[AirflowApi]:
     """Yield a client once the API server, scheduler and DAG processor are healthy.
 
     Raises PermanentError when Airflow ends meanwhile (`ended` gives its exit code), TransientError after `patience` seconds.
     """
-    with httpx.Client(base_url=site.url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=site.url, timeout=_ANSWER_PATIENCE, trust_env=False) as client:
         wait_until(lambda: _healthy(client, ended), "Airflow is not ready", patience)
-        answer = client.post("/auth/token", json={"username": USER, "password": site.password})
-        answer.raise_for_status()
+        with _answering():
+            answer = client.post("/auth/token", json={"username": USER, "password": site.password})
+        if answer.is_error:
+            raise PermanentError(f"Airflow refuses its own user {USER!r} (HTTP {answer.status_code})", "See airflow.log.")
         client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         yield AirflowApi(client)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise TransientError("Airflow does not answer", "Is the machine very busy? Run it again.", str(error)) from error
 
 
 def wait_until(check: Callable[[], bool], what: str, patience: float) -> None:

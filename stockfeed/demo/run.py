@@ -21,7 +21,7 @@ from stockfeed.demo.process_group import ProcessGroup
 from stockfeed.demo.stage import CHANNEL, Stage, set_up
 
 SOLD_UNITS = 5
-RUN_PATIENCE = 180.0  # seconds for the runs of one round
+RUN_PATIENCE = 900.0  # seconds for the runs of one round: an idle machine takes 20
 
 
 def main(arguments: Sequence[str] = (), *, environ: Mapping[str, str] = os.environ) -> int:

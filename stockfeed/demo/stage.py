@@ -26,7 +26,7 @@ from stockfeed.settings import load_settings
 
 CHANNEL = "channel.demo_shop"  # its DAG
 _OURS = ".made-by-stockfeed-demo"  # only a folder with this file is ever emptied
-_PARSE_PATIENCE = 60.0  # seconds until Airflow has read the DAG files
+_PARSE_PATIENCE = 300.0  # seconds until Airflow has read the DAG files
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,9 @@ def translated(engine: Engine) -> Iterator[None]:
     except exc.ProgrammingError as error:
         if _is_missing_table(error):
             raise ConfigError(f"the database {name} has no tables yet", "Run `stockfeed db upgrade`.", str(error.orig)) from error
+        if "invalid connection option" in str(error.orig):
+            message = f"the address of the database {name} has an option that PostgreSQL does not know"
+            raise ConfigError(message, "Correct STOCKFEED_DATABASE_URL: what follows its `?`.", str(error.orig)) from error
         raise
 
 
@@ -137,6 +140,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[StockfeedError], str, str], ...] = 
     ),
     (("readonly", "read-only"), PermanentError, "is read-only", "Give the process write access to it."),
     (("unable to open",), ConfigError, "cannot be opened", "Check STOCKFEED_DATABASE_URL and the folder's access rights."),
+    (("invalid port number", "invalid sslmode value"), ConfigError, "has a wrong address", "Correct STOCKFEED_DATABASE_URL."),
     (("authentication failed",), ConfigError, "refused the login", "Check the user and password in STOCKFEED_DATABASE_URL."),
     (("does not exist",), ConfigError, "does not exist", "Check STOCKFEED_DATABASE_URL, or create the database."),
 )

@@ -9,13 +9,16 @@ import sys
 import textwrap
 from pathlib import Path
 
+import httpx
 import pytest
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, TransientError
 from stockfeed.demo import run, suppliers
+from stockfeed.demo.airflow_api import AirflowApi
 from stockfeed.demo.airflow_site import make_site, pools
 from stockfeed.demo.process_group import ProcessGroup, session_members
 from stockfeed.settings import load_config, load_settings
+from tests.servers import web_server
 
 
 def test_the_demos_configuration_is_right(tmp_path: Path) -> None:
@@ -144,3 +147,10 @@ def processes_with(text: str) -> list[str]:
         except (PermissionError, FileNotFoundError, ProcessLookupError):
             continue
     return found
+
+
+def test_an_airflow_that_does_not_answer_is_a_try_again_and_no_fault() -> None:
+    with web_server.running(lambda _request, line: line.silence()) as server:
+        client = httpx.Client(base_url=server.url(""), timeout=0.1)
+        with client, pytest.raises(TransientError, match="does not answer"):
+            AirflowApi(client).runs("feed.acme.stock")

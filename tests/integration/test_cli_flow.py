@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import openpyxl
 import pytest
@@ -171,6 +172,35 @@ def test_rejected_rows_are_listed_and_exported_for_the_supplier(shell):
     book = openpyxl.load_workbook("r.xlsx")
     assert book.sheetnames == ["Summary", "Rejections"]
     assert {cell.data_type for row in book["Rejections"].iter_rows() for cell in row} <= {"s", "n"}
+
+
+def test_listed_rejections_can_be_read_on_80_columns(shell):
+    shell.deliver([("A", 5), ("B", "on the way perhaps"), ("C", "ten"), ("D" * 100, "x" * 200)])
+    shell.json("sync")
+    _, out = shell("rejections", "list")
+    lines = out.splitlines()
+    assert lines[0].startswith("delivery 1 · acme.stock · ")
+    assert lines[1].startswith('row 3, column "Qty", value "on the way perhaps": ')
+    assert "→ Add the word to [feed.words]" in out
+    assert max(map(len, lines)) <= 80
+    _, out = shell("rejections", "list", "--limit", "1")
+    assert "ten" not in out
+    assert "these are the first 1" in out.splitlines()[-1]
+    assert len(shell.json("rejections", "list", "--limit", "1")) == 1
+
+
+def test_a_delivery_refused_as_a_whole_is_among_the_rejections_of_its_feed(shell):
+    shell.deliver([("A", 5)])
+    shell.json("sync")
+    (shell.folder / "in" / "other.csv").write_text("Artikel,Menge\nA,1\n", encoding="utf-8")
+    shell("sync")
+    _, out = shell("rejections", "list", "--feed", "acme.stock")
+    assert "[HEADER-MISSING]" in out
+    _, out = shell("deliveries", "show", "2")
+    assert [line for line in out.splitlines() if re.fullmatch(r"sha256\s+[0-9a-f]{64}", line)]
+    assert max(map(len, out.splitlines())) <= 80
+    assert shell("rejections", "list", "99")[0] == 4
+    assert "there is no delivery 99" in shell.err
 
 
 def test_a_channel_is_previewed_approved_published_paused_and_explained(shell):

@@ -143,3 +143,18 @@ def test_every_data_connection_is_private(tmp_path):
 def test_wrong_options_are_told_when_the_file_is_read(options, message):
     with pytest.raises(ValueError, match=message):
         FtpOptions(path="/", **options)
+
+
+def test_new_content_within_the_minute_of_a_listing_without_seconds_is_never_lost(server, lies, tmp_path):
+    lies.replies |= {"MDTM": UNKNOWN}
+    seen, clock = Seen(), Clock()
+
+    def replace_and_sleep(seconds: float) -> None:
+        lies.files[b"stock.csv"] = b"54321"  # the same size and, as the listing tells it, the same time
+        clock.sleep(seconds)
+
+    of = feed({"type": "ftp", "path": "/", "plain": True, "settle": "1s", "list_timezone": "UTC"})
+    source = load_source(of, server.connection(), now=clock, sleep=replace_and_sleep)
+    [got] = fetch(source, of, tmp_path / "spool", seen)
+    assert got.path.read_bytes() == b"54321"
+    assert clock.slept == [60]

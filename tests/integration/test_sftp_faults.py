@@ -10,6 +10,7 @@ from pathlib import Path
 
 import paramiko
 import pytest
+from paramiko.sftp import CMD_DATA, CMD_NAME
 
 from connectors.registry import load_source
 from connectors.sftp import Timeouts, open_sftp
@@ -56,6 +57,24 @@ def test_a_server_that_stalls_is_given_up_after_the_idle_time_out(server, faults
     with pytest.raises(TransientError):
         fetch_all(server, tmp_path / "spool")
     assert time.monotonic() - started < 3
+    assert nothing_left(tmp_path / "spool")
+
+
+@pytest.mark.parametrize("kind", [CMD_NAME, CMD_DATA])
+def test_a_slow_drip_of_a_listing_or_a_file_ends_at_the_deadline(server, tmp_path, monkeypatch, kind):
+    gone = threading.Event()
+
+    def drip(session, packet: bytes) -> None:
+        step = 1 if packet[4] == kind else len(packet)
+        for start in range(0, len(packet), step):
+            session.sock.sendall(packet[start : start + step])
+            if step == 1 and gone.wait(0.1):
+                return
+
+    monkeypatch.setattr(paramiko.SFTPServer, "_write_all", drip)
+    with pytest.raises(TransientError, match="took longer than 1 s"):
+        fetch_all(server, tmp_path / "spool", idle_timeout="20s", deadline="1s")
+    gone.set()
     assert nothing_left(tmp_path / "spool")
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from connectors.web_file import WebFileOptions, WebFileSource
 from schemas.connections import Connection, Secret
-from schemas.errors import ConfigError, CredentialsError
+from schemas.errors import ConfigError, CredentialsError, PermanentError
 from schemas.transfer import Seen
 from tests.servers import web_server
 from tests.servers.feeds import CANARY, Clock, feed, fetch
@@ -121,6 +121,17 @@ def test_new_content_within_the_same_second_comes_when_the_server_sends_it(poll,
     assert [g.path.read_bytes() for g in poll()] == [b"changed"]
 
 
+@pytest.mark.parametrize("tag", ['"v1"', 'W/"v1"'])
+@pytest.mark.parametrize("modified", [NOON, None])
+def test_new_content_under_an_etag_that_stayed_comes_once_when_the_server_sends_it(poll, site, tag, modified):
+    site.tag, site.modified, site.honours = tag, modified, False
+    [first] = poll()
+    site.body = b"SKU\nB\n"
+    [second] = poll()
+    assert (second.path.read_bytes(), second.identity != first.identity) == (site.body, True)
+    assert poll() == []
+
+
 @pytest.mark.parametrize("tagged", [True, False])
 def test_content_that_returns_to_an_older_version_is_news_where_no_time_says_otherwise(poll, site, tagged):
     site.modified, identities = None, []
@@ -211,6 +222,17 @@ def test_a_query_is_sent_and_never_shown(tmp_path, caplog):
         assert server.requests[0].target.endswith(CANARY)
     shown = [str(caught.value), caught.value.detail, repr(caught.value.__cause__), *(r.getMessage() for r in caplog.records)]
     assert not any(CANARY in text for text in shown)
+
+
+def test_headers_of_an_answer_are_in_no_log(tmp_path, caplog):
+    def answer(_request, line) -> None:
+        line.send(reply(302, Location=f"/stock.csv?signature={CANARY}", Set_Cookie=f"session={CANARY}"))
+
+    with web_server.running(answer) as server, caplog.at_level(logging.DEBUG):
+        source = WebFileSource(WebFileOptions(url=server.url(), private_host=True))
+        with pytest.raises(PermanentError, match="redirects more than"):
+            fetch(source, feed({"type": "web_file"}), tmp_path / "spool")
+    assert CANARY not in caplog.text
 
 
 @pytest.mark.parametrize(

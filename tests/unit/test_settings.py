@@ -117,6 +117,11 @@ def test_one_feed_loads_although_another_supplier_has_mistakes(tmp_path):
 # --- mistakes
 
 
+def test_a_table_that_may_be_there_several_times_is_told_with_its_brackets(tmp_path):
+    [mistake] = mistakes_of(tmp_path, {"acme": changed("[[feed]]", "[feed]")})
+    assert mistake.endswith("feed: this table may be there several times: write [[feed]], with two brackets")
+
+
 def changed(old: str, new: str, text: str = SUPPLIER) -> str:
     assert old in text
     return text.replace(old, new)

@@ -39,9 +39,17 @@ def test_a_file_that_became_a_link_or_a_pipe_since_the_listing_is_not_read(tmp_p
 
 def test_a_path_that_is_a_file_is_a_mistake(tmp_path):
     put(tmp_path, "stock.csv")
-    with pytest.raises(ConfigError, match="does not exist") as caught:
+    with pytest.raises(ConfigError, match=r"stock\.csv is a file") as caught:
         fetch(source(tmp_path / "stock.csv"), FEED, tmp_path / "spool")
-    assert "stock.csv" in caught.value.hint
+    assert 'select = "exact"' in caught.value.hint
+
+
+def test_a_relative_path_says_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, "stock.csv")
+    with pytest.raises(ConfigError, match="folder inbx does not exist") as caught:
+        fetch(source(Path("inbx")), FEED, tmp_path / "spool")
+    assert f"{tmp_path} holds: stock.csv." in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["../outside.csv", "/etc/passwd", "..", ""])
