@@ -121,8 +121,8 @@ def _marks(numbers: Sequence[str]) -> Marks:
                 example.setdefault(mark, text)
     point = next((mark for mark, _ in decimal.most_common(1)), None)
     group = next((mark for mark, _ in thousands.most_common() if mark != point), None)
-    if ambiguous and point and point in ambiguous and group is None:
-        ambiguous = ""  # every other number has this decimal mark
+    if point and point in ambiguous:
+        ambiguous = ""  # every other number of the column has this decimal mark
     return Marks(point, group, example.get(point or group or "", ""), ambiguous)
 
 
