@@ -1,4 +1,4 @@
-"""Measures `stockfeed sync` of one large workbook by each engine, and of one CSV file as large as the limit allows: whole processes.
+"""Measures `stockfeed sync` of a large workbook by each engine, and of a CSV file as large as the limit allows: whole processes.
 
 Never part of the tests: figures depend on the machine. `.venv/bin/python bench/reading.py`; FILE=stock.xlsx (or .csv) measures that
 file instead of one made here, TIMES=3 repeats, DATABASE_URL=postgresql+psycopg://… takes a database made for this (it is filled).

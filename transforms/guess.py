@@ -187,7 +187,9 @@ def _number_marks(columns: Mapping[int, Cells], *, workbook: bool) -> list[Guess
     told = f"for example {marks.shown_by!r}" + ("; other columns show another mark: declare it there" if mixed else "")
     trap = next((one.ambiguous for one in seen if marks.decimal in one.ambiguous), "")
     if trap:  # of another column: the mark would make 1.25 of its 1.250
-        told = f"a column shows {marks.decimal!r} ({told}), but in another one {trap!r} has two readings: declare it for each column"
+        told = (
+            f"a column shows {marks.decimal!r} ({told}), but in another one {trap!r} has two readings: declare it for each column"
+        )
         return [Guess("feed.decimal", None, told, "unsure")]
     return [Guess("feed.decimal", marks.decimal, told, "unsure" if mixed else "sure"), *_thousands(marks)]
 

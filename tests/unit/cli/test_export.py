@@ -16,6 +16,8 @@ from stockfeed.cli.export import escape_formula, write_export
 
 SKUS = ["NA", "NULL", "001", "1E5", "MARCH1", "True", "nan", " \u00e9", " e\u0301"]
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "＝1", "＋1", "－1", "＠x"]
+
+
 def written(tmp_path, rows, **options):
     output = tmp_path / f"export.{options.get('form', 'csv')}"
     output.unlink(missing_ok=True)

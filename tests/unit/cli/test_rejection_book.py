@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ def test_a_real_office_program_finds_texts_and_no_formula(tmp_path: Path) -> Non
     subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=240, check=True)
     cells = [
         element
-        for element in ElementTree.parse(tmp_path / "for_supplier.fods").iter()
+        for element in ET.parse(tmp_path / "for_supplier.fods").iter()
         if element.tag.endswith("}table-cell") and any(child.tag.endswith("}p") for child in element)
     ]
     assert not [name for element in cells for name in element.attrib if name.endswith("}formula")]
