@@ -173,7 +173,7 @@ def _number_marks(columns: Mapping[int, Cells], *, workbook: bool) -> list[Guess
     """Return the feed's number marks; those of the first column that shows any, because they hold for the whole file."""
     seen = [one.marks() for one in columns.values()]
     marks = next((one for one in seen if one.decimal), next((one for one in seen if one.thousands), Marks()))
-    ambiguous = next((one.ambiguous for one in seen if one.ambiguous), "")
+    ambiguous = next((text for one in seen for text in one.ambiguous), "")
     decimals = {one.decimal for one in seen if one.decimal}
     asked = f"{ambiguous!r} has two readings: is it over a thousand?"
     if marks.decimal not in {",", "."}:
@@ -185,13 +185,15 @@ def _number_marks(columns: Mapping[int, Cells], *, workbook: bool) -> list[Guess
         return [*keys, *_thousands(marks)] if keys else ([Guess("feed.decimal", None, told, "unsure")] if ambiguous else [])
     mixed = len(decimals) > 1
     told = f"for example {marks.shown_by!r}" + ("; other columns show another mark: declare it there" if mixed else "")
-    trap = next((one.ambiguous for one in seen if marks.decimal in one.ambiguous), "")
+    trap = next((text for one in seen if one.decimal != marks.decimal and (text := one.trapped_by(marks.decimal))), "")
     if trap:  # of another column: the mark would make 1.25 of its 1.250
         told = (
             f"a column shows {marks.decimal!r} ({told}), but in another one {trap!r} has two readings: declare it for each column"
         )
         return [Guess("feed.decimal", None, told, "unsure")]
-    return [Guess("feed.decimal", marks.decimal, told, "unsure" if mixed else "sure"), *_thousands(marks)]
+    settled = next((text for one in seen if (text := one.trapped_by(marks.decimal))), "")
+    told += f"; so {settled!r} is no thousands" if settled else ""
+    return [Guess("feed.decimal", marks.decimal, told, "unsure" if mixed or settled else "sure"), *_thousands(marks)]
 
 
 def _thousands(marks: Marks) -> list[Guess]:

@@ -94,6 +94,13 @@ def test_the_mark_of_one_column_does_not_decide_a_number_with_two_readings_in_an
     assert "feed.thousands" not in found
 
 
+def test_a_mark_that_settles_a_number_with_two_readings_in_its_own_column_is_unsure():
+    decimal = guessed("SKU;Stock\nA;1.250\nB;12.5\n")["feed.decimal"]
+    assert (decimal.value, decimal.confidence) == (".", "unsure")
+    assert "so '1.250' is no thousands" in decimal.evidence
+    assert guessed("SKU;Stock\nA;1,250\nB;12.5\n")["feed.decimal"].confidence == "sure"  # 1,250 is rejected, not read
+
+
 def test_a_text_with_two_readings_in_a_workbook_leaves_the_mark_to_a_person():
     guesses = guess_config("acme", [], numbered("SKU;Stock\nA;1.250\nB;7\n"), workbook=True, whole=True)
     (decimal,) = [guess for guess in guesses if guess.key == "feed.decimal"]
