@@ -176,7 +176,8 @@ def _number_marks(columns: Mapping[int, Cells], *, workbook: bool) -> list[Guess
     ambiguous = next((text for one in seen for text in one.ambiguous), "")
     decimals = {one.decimal for one in seen if one.decimal}
     asked = f"{ambiguous!r} has two readings: is it over a thousand?"
-    if marks.decimal not in {",", "."}:
+    point = marks.decimal or ""
+    if point not in {",", "."}:
         if workbook and not ambiguous:
             return [Guess("feed.decimal", ".", "number cells of a workbook are read with a point", "likely")]
         told = asked if ambiguous else "no sampled number has a decimal mark"
@@ -185,15 +186,15 @@ def _number_marks(columns: Mapping[int, Cells], *, workbook: bool) -> list[Guess
         return [*keys, *_thousands(marks)] if keys else ([Guess("feed.decimal", None, told, "unsure")] if ambiguous else [])
     mixed = len(decimals) > 1
     told = f"for example {marks.shown_by!r}" + ("; other columns show another mark: declare it there" if mixed else "")
-    trap = next((text for one in seen if one.decimal != marks.decimal and (text := one.trapped_by(marks.decimal))), "")
+    trap = next((text for one in seen if one.decimal != point and (text := one.trapped_by(point))), "")
     if trap:  # of another column: the mark would make 1.25 of its 1.250
         told = (
             f"a column shows {marks.decimal!r} ({told}), but in another one {trap!r} has two readings: declare it for each column"
         )
         return [Guess("feed.decimal", None, told, "unsure")]
-    settled = next((text for one in seen if (text := one.trapped_by(marks.decimal))), "")
+    settled = next((text for one in seen if (text := one.trapped_by(point))), "")
     told += f"; so {settled!r} is no thousands" if settled else ""
-    return [Guess("feed.decimal", marks.decimal, told, "unsure" if mixed or settled else "sure"), *_thousands(marks)]
+    return [Guess("feed.decimal", point, told, "unsure" if mixed or settled else "sure"), *_thousands(marks)]
 
 
 def _thousands(marks: Marks) -> list[Guess]:
