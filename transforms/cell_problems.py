@@ -33,6 +33,16 @@ def place_cell_problems(batch: RawBatch, plan: Plan, problems: pl.DataFrame) -> 
     return pl.concat([found, others]), pl.Series(hit, dtype=pl.UInt32)
 
 
+def unread_cells(batch: RawBatch) -> Mapping[int, pl.Series]:
+    """Return for each column (position) with cells that could not be read the positions of their rows in the batch."""
+    positions = dict(zip(batch.frame["row"].to_list(), range(batch.frame.height), strict=True)) if batch.cell_problems else {}
+    found: dict[int, list[int]] = {}
+    for cell in batch.cell_problems:
+        if cell.row in positions:
+            found.setdefault(cell.column, []).append(positions[cell.row])
+    return {column: pl.Series(rows, dtype=pl.UInt32) for column, rows in found.items()}
+
+
 def _sentence(column: int, code: str, plan: Plan) -> str | None:
     """Return what to say instead of the catalogue's sentence: outside the SKU, a number too long is no damaged SKU."""
     sku = origin_columns(plan.fields["supplier_sku"].origin)

@@ -36,6 +36,16 @@ _DIRECTIVES = {
     "A": _LONG_DAYS,
     "%": "%",
 }
+#: Numbers that touch another number ("%Y%m%d") have all their digits: 2026111 would be a day in January and one in November.
+_FULL_WIDTH = {
+    "m": r"(?P<month>1[0-2]|0[1-9])",
+    "d": r"(?P<day>3[01]|[12][0-9]|0[1-9])",
+    "H": r"(?P<hour>2[0-3]|[01][0-9])",
+    "I": r"(?P<hour12>1[0-2]|0[1-9])",
+    "M": r"(?P<minute>[0-5][0-9])",
+    "S": r"(?P<second>[0-5][0-9])",
+}
+_NUMBERS = frozenset({*_FULL_WIDTH, "Y", "y", "f"})
 #: Not strptime formats: a spreadsheet's day numbers, counted from 1899-12-30 or (workbooks of old Macs) 1904-01-01.
 _SERIALS = {"excel": "1899-12-30", "excel1904": "1904-01-01"}
 _SERIAL = r"^([0-9]{1,6})(?:\.([0-9]+))?$"
@@ -73,11 +83,13 @@ def format_pattern(declared: str) -> str:
     for short, long in _COMPOSED.items():
         declared = declared.replace(f"%{short}", long)
     pieces: list[str] = []
-    for text, directive in re.findall(r"([^%]+)|%(.?)", declared):
+    parts = re.findall(r"([^%]+)|%(.?)", declared)
+    for at, (text, directive) in enumerate(parts):
         if text:
             pieces.append(re.escape(text).replace(r"\ ", " "))
         elif directive in _DIRECTIVES:
-            pieces.append(_DIRECTIVES[directive])
+            beside = {after for _, after in (*parts[max(0, at - 1) : at], *parts[at + 1 : at + 2]) if after}
+            pieces.append(_FULL_WIDTH[directive] if directive in _FULL_WIDTH and beside & _NUMBERS else _DIRECTIVES[directive])
         else:
             raise ConfigError(
                 f"the date format {declared!r} has the directive %{directive}, which is not understood",

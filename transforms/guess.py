@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import polars as pl
+
+from transforms.columns import fold
 from transforms.guess_cells import Cells, Marks, cells
 from transforms.guess_columns import ColumnGuess, ColumnsGuess, guess_columns
 from transforms.guess_header import HeaderGuess, Rows, guess_header
@@ -110,9 +113,10 @@ def _row_keys(header: HeaderGuess, records: Sequence[Sequence[str]], *, workbook
             keys.append(Guess("feed.format.short_rows", "pad", told, "unsure"))
     ends = [next((cell for cell in row if cell.strip()), "") for row in records[-_END_ROWS:]] if whole else []
     totals = [cell for cell in ends if cell and _is_total(cell)]
-    if totals:
-        told = f"a row at the end begins with {totals[0][:40]!r}: a total is no product"
-        keys.append(Guess("feed.format.footer", (total_words(),), told, "likely"))
+    elsewhere = [row for row in records[:-_END_ROWS] if _is_total("\t".join(row))]
+    if totals and not elsewhere:  # otherwise products are called so, and a footer would leave them out
+        told = f"a row at the end begins with {totals[0][:40]!r}: a total is no product, but is any product called so?"
+        keys.append(Guess("feed.format.footer", (total_words(),), told, "unsure"))
     return keys
 
 
@@ -169,18 +173,28 @@ def _number_marks(columns: Mapping[int, Cells], *, workbook: bool) -> list[Guess
     """Return the feed's number marks; those of the first column that shows any, because they hold for the whole file."""
     seen = [one.marks() for one in columns.values()]
     marks = next((one for one in seen if one.decimal), next((one for one in seen if one.thousands), Marks()))
-    ambiguous = next((one.ambiguous for one in seen if one.ambiguous), "")
+    ambiguous = next((text for one in seen for text in one.ambiguous), "")
     decimals = {one.decimal for one in seen if one.decimal}
-    if marks.decimal not in {",", "."}:
-        if workbook:
+    asked = f"{ambiguous!r} has two readings: is it over a thousand?"
+    point = marks.decimal or ""
+    if point not in {",", "."}:
+        if workbook and not ambiguous:
             return [Guess("feed.decimal", ".", "number cells of a workbook are read with a point", "likely")]
-        told = f"{ambiguous!r} has two readings: is it over a thousand?" if ambiguous else "no sampled number has a decimal mark"
+        told = asked if ambiguous else "no sampled number has a decimal mark"
         other = "," if marks.thousands == "." else "."
         keys = [Guess("feed.decimal", other, told, "unsure")] if marks.thousands else []
         return [*keys, *_thousands(marks)] if keys else ([Guess("feed.decimal", None, told, "unsure")] if ambiguous else [])
     mixed = len(decimals) > 1
     told = f"for example {marks.shown_by!r}" + ("; other columns show another mark: declare it there" if mixed else "")
-    return [Guess("feed.decimal", marks.decimal, told, "unsure" if mixed else "sure"), *_thousands(marks)]
+    trap = next((text for one in seen if one.decimal != point and (text := one.trapped_by(point))), "")
+    if trap:  # of another column: the mark would make 1.25 of its 1.250
+        told = (
+            f"a column shows {marks.decimal!r} ({told}), but in another one {trap!r} has two readings: declare it for each column"
+        )
+        return [Guess("feed.decimal", None, told, "unsure")]
+    settled = next((text for one in seen if (text := one.trapped_by(point))), "")
+    told += f"; so {settled!r} is no thousands" if settled else ""
+    return [Guess("feed.decimal", point, told, "unsure" if mixed or settled else "sure"), *_thousands(marks)]
 
 
 def _thousands(marks: Marks) -> list[Guess]:
@@ -194,8 +208,8 @@ def _can_be_declared(word: str) -> bool:
 
 
 def folded_word(word: str) -> str:
-    """Return `word` as [feed.words] compares it: letter case and the kind of blanks do not count."""
-    return " ".join(word.casefold().split())
+    """Return `word` as [feed.words] compares it."""
+    return str(fold(pl.Series([word], dtype=pl.String))[0])
 
 
 def _word_keys(columns: Sequence[Cells]) -> list[Guess]:

@@ -29,12 +29,16 @@ MOST_WORDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Decimal and thousands marks seen, each with a cell that shows it; `ambiguous` is a cell with two readings."""
+    """Decimal and thousands marks seen, with a cell that shows one; `ambiguous` are cells with two readings, one for each mark."""
 
     decimal: str | None = None
     thousands: str | None = None
     shown_by: str = ""
-    ambiguous: str = ""
+    ambiguous: tuple[str, ...] = ()
+
+    def trapped_by(self, mark: str) -> str:
+        """Return a cell with two readings that `mark` as the decimal mark would settle, "" when there is none."""
+        return next((text for text in self.ambiguous if mark in text), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +111,13 @@ def _marks(numbers: Sequence[str]) -> Marks:
     decimal: Counter[str] = Counter()
     thousands: Counter[str] = Counter()
     example: dict[str, str] = {}
-    ambiguous = ""
+    ambiguous: dict[str, str] = {}
     for text in numbers:
         if _PLAIN.fullmatch(text):
             continue
         shown = _of_one(text)
         if shown is None:
-            ambiguous = ambiguous or text
+            ambiguous.setdefault(text[-1 - _GROUP], text)
             continue
         for counter, mark in ((decimal, shown[0]), (thousands, shown[1])):
             if mark:
@@ -121,9 +125,7 @@ def _marks(numbers: Sequence[str]) -> Marks:
                 example.setdefault(mark, text)
     point = next((mark for mark, _ in decimal.most_common(1)), None)
     group = next((mark for mark, _ in thousands.most_common() if mark != point), None)
-    if ambiguous and point and point in ambiguous and group is None:
-        ambiguous = ""  # every other number has this decimal mark
-    return Marks(point, group, example.get(point or group or "", ""), ambiguous)
+    return Marks(point, group, example.get(point or group or "", ""), tuple(ambiguous.values()))
 
 
 def _of_one(text: str) -> tuple[str, str] | None:

@@ -3,13 +3,14 @@
 Never used to read a feed: there the encoding is declared or marked, because single-byte encodings cannot be told apart for sure.
 """
 
+import codecs
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
 from transforms.formats.csv_records import Dialect, split_record
-from transforms.formats.layout import choose_delimiter
+from transforms.formats.layout import choose_delimiter, stated_delimiter
 from transforms.formats.options import DelimitedOptions
 from transforms.formats.text_encoding import TextStream, detect
 
@@ -44,15 +45,13 @@ def guess_text(data: bytes, *, whole: bool) -> TextGuess:
 
     Raises DeliveryError FILE-ENCODING or FILE-TRUNCATED when a marked file does not hold what its mark says.
     """
-    encoding, evidence, sure, text = _decoded(data)
+    encoding, evidence, sure, text = _decoded(data, whole=whole)
     lines = _lines(text)
     if not whole and len(lines) > 1:
         lines = lines[:-1]
-    if lines and lines[0].strip().strip('"').lower().startswith("sep="):
-        delimiter = lines[0].strip().strip('"')[4:5] or ","
-        lines = lines[1:]
-    else:
-        delimiter = choose_delimiter(lines, DelimitedOptions())
+    stated = stated_delimiter(lines[0]) if lines else None
+    lines = lines[1:] if stated else lines
+    delimiter = stated or choose_delimiter(lines, DelimitedOptions())
     rows, broken = _records(lines, Dialect(delimiter, '"'))
     if broken <= _SOME_BROKEN * len(rows):
         return TextGuess(encoding, evidence, sure, delimiter, '"', "", rows)
@@ -77,20 +76,28 @@ def _records(lines: Sequence[str], dialect: Dialect) -> tuple[tuple[tuple[int, t
     return tuple(rows), broken
 
 
-def _decoded(data: bytes) -> tuple[str, str, bool, str]:
+def _decoded(data: bytes, *, whole: bool) -> tuple[str, str, bool, str]:
     """Return codec name, evidence, whether it is sure, and the text."""
     marked, size = detect(data, "auto")
     if size or marked != "utf-8":
-        stream = TextStream(BytesIO(data[: len(data) // 4 * 4] if "32" in marked else data), marked, size)
+        stream = TextStream(BytesIO(data if whole else _whole_characters(data, marked)), marked, size)
         text = "".join(iter(lambda: stream.read(1 << 20).decode(stream.codec, "replace"), ""))
         return "auto", f"{marked}: {'a byte-order mark says so' if size else 'every second byte is NUL'}", True, text
-    cut = data[: data.rfind(b"\n") + 1] or data  # the sample may end inside a character
+    cut = data if whole else data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1] or data  # it may end inside a character
     try:
         text = cut.decode("utf-8")
     except UnicodeDecodeError:
         return _legacy(cut)
     sure = "all sampled bytes are ASCII; UTF-8 until other letters show" if text.isascii() else "all sampled bytes are valid UTF-8"
     return "utf-8", sure, not text.isascii(), data.decode("utf-8", "replace")
+
+
+def _whole_characters(data: bytes, encoding: str) -> bytes:
+    """Return a sample without the character of UTF-8, -16 or -32 at whose middle it may end."""
+    decoder = codecs.getincrementaldecoder(encoding)("ignore")
+    decoder.decode(data)
+    unfinished = decoder.getstate()[0]
+    return data[: len(data) - len(unfinished)]
 
 
 def _legacy(data: bytes) -> tuple[str, str, bool, str]:

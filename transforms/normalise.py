@@ -11,7 +11,7 @@ from datetime import datetime
 import polars as pl
 
 from schemas.records import KEY_COLUMNS, KEY_SCHEMA, QUANTITY_COLUMNS, RECORD_SCHEMA, NormalisedBatch, RawBatch
-from transforms.cell_problems import place_cell_problems
+from transforms.cell_problems import place_cell_problems, unread_cells
 from transforms.columns import FromConstant, FromExpression, PlannedField, field_texts
 from transforms.dates import fault_problems, parse_dates, parse_times, to_utc
 from transforms.expressions import parse_expression
@@ -21,7 +21,7 @@ from transforms.money import parse_costs, parse_currencies
 from transforms.plan import Plan
 from transforms.problems import NO_PROBLEMS, Parsed, as_rejections, in_column, problems_where
 from transforms.quantity import parse_quantities
-from transforms.wide import WideReading, one_per_location, read_wide
+from transforms.wide import WideReading, one_per_location, read_wide, with_unread
 
 BLANK_WIDE = "no quantity in any warehouse column"
 
@@ -58,6 +58,7 @@ def normalise(batch: RawBatch, plan: Plan) -> NormalisedBatch:
     _read_flags(reading, plan)
     problems = pl.concat([NO_PROBLEMS, *reading.problems]).unique(maintain_order=True)
     problems, unreadable_keys = place_cell_problems(batch, plan, problems)
+    reading.wide = reading.wide and with_unread(reading.wide, unread_cells(batch))
     bad = _marked(problems.filter(pl.col("severity") == "row")["at"], batch.frame.height)
     records = _records(reading, plan, ~bad)
     keyed = bad & reading.values["supplier_sku"].is_not_null() & ~_marked(unreadable_keys, batch.frame.height)

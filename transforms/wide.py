@@ -4,8 +4,8 @@ Never counts a blank warehouse cell as 0.
 """
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -28,7 +28,10 @@ class WideColumn:
 
 @dataclass(frozen=True, slots=True)
 class WideReading:
-    """For each warehouse, in header order, its quantities and which cells are given; and all problems."""
+    """For each warehouse, in header order, its quantities and which cells are given; and all problems.
+
+    A cell with a problem is given too: the row is rejected, and the level of that warehouse is unconfirmed, not missing.
+    """
 
     columns: tuple[WideColumn, ...]
     values: tuple[pl.Series, ...]
@@ -112,13 +115,24 @@ def read_wide(frame: pl.DataFrame, columns: tuple[WideColumn, ...], wide: Wide, 
             problems.append(in_column(flags.problems, column.enabled.name))
             texts = texts.set(off, "")
         parsed = parse_quantities(texts, rules)
+        there = texts != ""
         values.append(parsed.values)
-        given.append(texts != "")
         problems.append(in_column(parsed.problems, column.column.name))
         if wide.blank == "reject":
-            blank = (texts == "") if off is None else (texts == "") & ~off
+            blank = ~there if off is None else ~there & ~off
             problems.append(in_column(problems_where(blank, texts, "QTY-BLANK"), column.column.name))
+            there |= blank
+        given.append(there)
     return WideReading(columns, tuple(values), tuple(given), tuple(problems))
+
+
+def with_unread(reading: WideReading, unread: Mapping[int, pl.Series]) -> WideReading:
+    """Return `reading` with the cells that the reader could not read (column → positions of rows) as given ones."""
+    given = tuple(
+        there.scatter(unread[column.column.position], True) if column.column.position in unread else there
+        for column, there in zip(reading.columns, reading.given, strict=True)
+    )
+    return replace(reading, given=given)
 
 
 def switched_off(frame: pl.DataFrame, column: WideColumn, wide: Wide) -> pl.Series | None:

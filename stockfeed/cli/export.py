@@ -31,24 +31,22 @@ def write_export(
     output: Path | None,
     title: str,
     exact: bool = False,
-    group_by: str | None = None,
 ) -> None:
     """Write rows as "csv", "ndjson" or "xlsx" to `output`, or to stdout without one (not xlsx).
 
-    CSV escapes formulas unless `exact`; NDJSON is always exact. `group_by` adds a summary sheet to a workbook and orders
-    its rows. Raises ConfigError when the file cannot be written.
+    CSV escapes formulas unless `exact`; NDJSON is always exact. Raises ConfigError when the file cannot be written.
     """
     listed = list(rows)
     if form == "xlsx":
         if output is None:
             raise ConfigError("an Excel file cannot go to the screen", "Give a file name with --output.")
-        _into_place(output, "wb", lambda file: _write_workbook(listed, file, title, group_by))
+        into_place(output, "wb", lambda file: _write_workbook(listed, file, title))
         return
     text = _ndjson(listed) if form == "ndjson" else _csv(listed, exact=exact)
     if output is None:
         emit(text.rstrip("\n"))
     else:
-        _into_place(output, "w", lambda file: file.write(text))
+        into_place(output, "w", lambda file: file.write(text))
 
 
 def escape_formula(value: object) -> object:
@@ -85,32 +83,14 @@ def _cell_text(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False, default=plain).strip('"')
 
 
-def _write_workbook(rows: Rows, file: IO[Any], title: str, group_by: str | None) -> None:
+def _write_workbook(rows: Rows, file: IO[Any], title: str) -> None:
     from openpyxl.workbook import Workbook
 
     workbook = Workbook(write_only=True)
-    if group_by and rows:
-        summary, rows = _grouped(rows, group_by)
-        _write_sheet(workbook, "Summary", summary)
     _write_sheet(workbook, title, rows)
     whole = io.BytesIO()  # a ZIP archive that meets a full disk complains a second time when it is thrown away
     workbook.save(whole)
     file.write(whole.getbuffer())
-
-
-def _grouped(rows: Rows, key: str) -> tuple[Rows, Rows]:
-    """Return one summary row for each value of `key`, most frequent first, and the rows in that order."""
-    import pandas as pd
-
-    frame = pd.DataFrame({key: [str(row[key]) for row in rows]})
-    groups = frame.groupby(key, sort=False).indices
-    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    first = {name: rows[int(positions[0])] for name, positions in ordered}
-    summary = [
-        {key: name, "rows": len(positions), "message": first[name].get("message"), "remedy": first[name].get("remedy")}
-        for name, positions in ordered
-    ]
-    return summary, [rows[int(position)] for _, positions in ordered for position in positions]
 
 
 def _write_sheet(workbook: "Workbook", title: str, rows: Rows) -> None:
@@ -122,7 +102,7 @@ def _write_sheet(workbook: "Workbook", title: str, rows: Rows) -> None:
     for position, name in enumerate(names, start=1):
         widest = max([len(name), *(len(str(row.get(name) or "")) for row in rows[:200])])
         sheet.column_dimensions[_column_letter(position)].width = min(60, widest + 2)
-    header = [_text_cell(sheet, name.replace("_", " ")) for name in names]
+    header = [text_cell(sheet, name.replace("_", " ")) for name in names]
     for cell in header:
         cell.font = Font(bold=True)
     sheet.append(header)
@@ -133,10 +113,11 @@ def _write_sheet(workbook: "Workbook", title: str, rows: Rows) -> None:
 def _excel_cell(sheet: Any, value: Any) -> Any:
     if value is None or (isinstance(value, (bool, int, float)) and abs(value) < 1e15):  # noqa: PLR2004 - Excel keeps 15 digits
         return value
-    return _text_cell(sheet, str(_cell_text(value)))
+    return text_cell(sheet, str(_cell_text(value)))
 
 
-def _text_cell(sheet: Any, text: str) -> Any:
+def text_cell(sheet: Any, text: str) -> Any:
+    """Return a cell of a write-only sheet that is text and stays text, whatever it looks like; control characters are shown."""
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
@@ -153,7 +134,8 @@ def _column_letter(position: int) -> str:
     return str(get_column_letter(position))
 
 
-def _into_place(output: Path, mode: str, write: Callable[[IO[Any]], object]) -> None:
+def into_place(output: Path, mode: str, write: Callable[[IO[Any]], object]) -> None:
+    """Write a file beside `output` and move it there when it is whole. Raises ConfigError when that cannot be."""
     part = output.with_name(f".{output.name}.{os.getpid()}.part")
     text_options: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:

@@ -76,14 +76,16 @@ def _tell(rows: Sequence[Mapping[str, Any]], *, is_cut: bool) -> None:
 def export(session: Session, delivery: int | None, feed: str | None, form: str, output: Path | None) -> None:
     """Write rejected rows to a file that can be sent to the supplier.
 
-    Excel files are grouped by code. A text that a spreadsheet would run as a
-    formula gets a leading '.
+    The Excel file can be mailed as it is: what is wrong how often and what to
+    send instead, then every row, grouped by problem. In CSV, a text that a
+    spreadsheet would run as a formula gets a leading '.
 
     \b
     Example:
       stockfeed rejections export 17 --format xlsx --output acme.xlsx
     """
     from stockfeed.cli.export import write_export
+    from stockfeed.cli.rejection_book import write_rejection_book
 
     with session.app() as app:
         from stockfeed import reports
@@ -91,4 +93,7 @@ def export(session: Session, delivery: int | None, feed: str | None, form: str, 
         rows = reports.rejections(app, delivery, feed, None)
         if feed and not rows:
             app.config.feed(feed)  # a misspelt name is an error, not an empty file
-        write_export(rows, form=form, output=output, group_by="code", title="Rejections")
+        if form == "xlsx" and output is not None:
+            write_rejection_book(rows, output)
+        else:
+            write_export(rows, form=form, output=output, title="Rejections")

@@ -70,6 +70,21 @@ def test_hostile_files_never_crash_the_guess(shared, tmp_path):
     assert refused == {"c21_empty": "FILE-EMPTY", "c26_html_login_page": "FILE-NOT-TABLE", "c27_json_error": "FILE-NOT-TABLE"}
 
 
+@pytest.mark.slow
+@pytest.mark.needs_shared
+@pytest.mark.parametrize("kind", ["xlsx", "zip"])
+def test_hostile_workbooks_and_archives_end_in_a_guess_that_loads_or_in_our_own_words(shared, tmp_path, kind):
+    refused: dict[str, DeliveryError] = {}
+    for path in sorted((shared / "hostile" / "made" / kind).iterdir()):
+        try:
+            lines = tried(tmp_path / path.stem, path)
+        except DeliveryError as error:
+            refused[path.name] = error
+            continue
+        assert lines[-1]["type"] == "summary", path.name
+    assert {name: error.code for name, error in refused.items() if not (error.code.startswith("FILE-") and error.hint)} == {}
+
+
 def test_a_packed_file_is_guessed_with_its_archive(tmp_path):
     path = tmp_path / "Lager 2026.csv.gz"
     path.write_bytes(gzip.compress("Artikel;Bestand\nGrün-1;5\nA-2;7\n".encode("cp1252")))

@@ -46,14 +46,19 @@ def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
 def _rows(sheet: "CalamineSheet", opened: OpenSheet) -> Iterator[SheetRow]:
     """Yield rows from row 1 on; calamine leaves out empty columns on the left, but not empty rows above."""
     opened.notes.append("this reader shows error cells as blank and does not know number formats such as 00000")
-    left = [""] * (sheet.start[1] if sheet.start else 0)
+    start = sheet.start[1] if sheet.start else 0
+    left, identifiers = [""] * start, opened.identifiers
     for row, values in enumerate(sheet.iter_rows(), 1):
         faults: list[CellFault] = []
-        cells = [*left, *(v if type(v) is str else "" for v in values)]
-        for column, value in enumerate(values, len(left)):
-            if type(value) is not str:
-                cells[column] = _cell(value, column, faults, identifier=column in opened.identifiers)
-        yield SheetRow(row, cells, faults)
+        cells = [
+            value
+            if type(value) is str
+            else str(int(value))
+            if type(value) is float and 0 <= value < _EXACT and value.is_integer()  # nearly every number
+            else _cell(value, column, faults, identifier=column in identifiers)
+            for column, value in enumerate(values, start)
+        ]
+        yield SheetRow(row, [*left, *cells] if start else cells, faults)
 
 
 def _cell(value: _Value, column: int, faults: list[CellFault], *, identifier: bool) -> str:
@@ -70,8 +75,6 @@ def _cell(value: _Value, column: int, faults: list[CellFault], *, identifier: bo
 
 
 def _number(value: float, column: int, faults: list[CellFault], *, identifier: bool) -> str:
-    if isinstance(value, float) and value.is_integer() and 0 <= value < _EXACT:
-        return str(int(value))
     try:
         text, sure = cell_number(repr(value), _PLAIN, identifier=identifier)
     except ValueError:

@@ -36,6 +36,10 @@ def read(open_binary: OpenBinary, options: DelimitedOptions) -> Iterator[RawBatc
     HEADER-MISSING, HEADER-DUPLICATE; some only after good batches were yielded.
     """
     with open_binary() as stream:
+        size = stream.seek(0, 2)
+        if size > options.limits.file_bytes:
+            raise exceeded(f"file: {size} bytes", options.limits.file_bytes, "file_bytes")
+        stream.seek(0)
         head = stream.read(_HEAD_BYTES)
         _refuse_other_content(not_text(head) or ("a tar archive" if archive_kind(head) else None), archive_kind(head))
         encoding, mark = detect(head, options.encoding)

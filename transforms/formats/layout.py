@@ -56,15 +56,21 @@ def find_layout(lines: Sequence[str], options: DelimitedOptions, *, whole: bool)
     """
     notes: tuple[str, ...] = ()
     declared = options.delimiter
-    stated = _SEP_LINE.fullmatch(lines[0]) if lines else None
+    stated = stated_delimiter(lines[0]) if lines else None
     if stated:
         notes = ("the first line (sep=) states the delimiter and is not counted as a row, as in Excel",)
-        declared = stated["delimiter"]
+        declared = stated
         lines = lines[1:]
     if declared == "auto":
         declared = choose_delimiter(lines, options)
     layout = _place_header(lines, options, Dialect(declared, options.quote), whole=whole)
     return replace(layout, lines_before=layout.lines_before + (1 if stated else 0), notes=notes)
+
+
+def stated_delimiter(line: str) -> str | None:
+    """Return the delimiter that a file's first line states as Excel's `sep=;` does, None when it is another line."""
+    stated = _SEP_LINE.fullmatch(line)
+    return stated["delimiter"] if stated else None
 
 
 def choose_delimiter(lines: Sequence[str], options: DelimitedOptions) -> str:

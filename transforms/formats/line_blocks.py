@@ -23,29 +23,25 @@ class Block:
 
 
 class BlockReader:
-    """Reads a TextStream block by block and keeps the limits on file and line size."""
+    """Reads a TextStream block by block and keeps the limit on line size."""
 
     def __init__(self, stream: TextStream, size: int, limits: Limits) -> None:
         self._stream = stream
         self._size = size
         self._limits = limits
         self._tail = b""
-        self._read = 0
         self._ended = False
 
     def next(self, carry: bytes = b"", *, line: int) -> Block:
         """Return the next block, beginning with `carry`; `line` is its first line's number, for messages.
 
-        Raises DeliveryError FILE-LIMIT when a line has no end within the limit, or the file is too long.
+        Raises DeliveryError FILE-LIMIT when a line has no end within the limit.
         """
         parts = [carry, self._tail]
         self._tail = b""
         while not self._ended:
             chunk = self._stream.read(self._size)
             self._ended = not chunk
-            self._read += len(chunk)
-            if self._read > self._limits.file_bytes:
-                raise exceeded(f"file: more than {self._limits.file_bytes} bytes", self._limits.file_bytes, "file_bytes")
             parts.append(chunk)
             end = _line_end(chunk)
             if end:

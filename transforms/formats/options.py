@@ -124,11 +124,12 @@ class DelimitedOptions(ReaderOptions):
     def _readable_line_by_line(cls, value: str) -> str:
         if value == "auto":
             return value
+        name, ascii_stays = value.lower(), False
         try:
             name = codecs.lookup(value).name
             ascii_stays = bytes(range(128)).decode(name) == "".join(map(chr, range(128)))
         except (LookupError, UnicodeError):
-            name, ascii_stays = value.lower(), False
+            pass  # no encoding of texts, or one of four bytes a character
         if name == "utf-8-sig":
             return "utf-8"
         if name in _WIDE_ENCODINGS or (ascii_stays and not name.startswith(("utf-7", "hz", "iso2022"))):
@@ -177,6 +178,7 @@ class SpreadsheetOptions(ReaderOptions):
     sheet: str | None = None
     sheet_pattern: Pattern | None = None
     engine: Literal["openpyxl", "calamine"] = "openpyxl"
+    batch_rows: int = Field(20_000, ge=1)  # the child process reads the next ones while these are loaded
 
     @model_validator(mode="after")
     def _one_way_to_the_sheet(self) -> "SpreadsheetOptions":

@@ -141,7 +141,7 @@ def _batches(table: _Table) -> Iterator[RawBatch]:
     width = len(table.header)
     for row in table.rows:
         _check_limits(row, table)
-        if table.options.skip_blank and row.is_blank(width):
+        if table.options.skip_blank and not (row.cells and row.cells[0].strip()) and row.is_blank(width):
             table.skipped["blank"] += 1
             continue
         kept.append(row)
@@ -161,7 +161,7 @@ def _check_limits(row: SheetRow, table: _Table) -> None:
         raise exceeded(f"row {row.row}: more than {limits.cells} cells", limits.cells, "cells", row=row.row)
     if table.data_rows > limits.rows:
         raise exceeded(f"row {row.row}: more than {limits.rows} rows", limits.rows, "rows", row=row.row)
-    if max(map(len, row.cells), default=0) * 4 > limits.field_bytes:
+    if len("".join(row.cells)) * 4 > limits.field_bytes:
         _check_field_sizes(row, table)
     if len(row.cells) > len(table.header):
         table.beyond += row.width > len(table.header)

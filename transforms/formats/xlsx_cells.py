@@ -189,7 +189,7 @@ class _XlsxRows:
         if not raw:
             return ""
         if kind == "s":
-            return self._strings[int(raw)]
+            return self._strings[_index(raw)]
         return _unescaped(raw) if kind == "str" else self._value(kind, raw, element, column)
 
     def _fault(self, column: int, code: str, shown: str, text: str = "") -> str:
@@ -252,6 +252,15 @@ def _unescaped(text: str) -> str:
     ECMA-376 part 1, 22.9.2.19 (ST_Xstring). Other characters are never written so, and names of them stay as they are.
     """
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x00" in text else text
+
+
+def _index(raw: str) -> int:
+    """Return the index of a shared string. Raises ValueError for a negative one, which would be counted from the end."""
+    index = int(raw)
+    if index < 0:
+        msg = f"shared string {index}"
+        raise ValueError(msg)
+    return index
 
 
 def _last_row(reference: str) -> int:

@@ -16,18 +16,6 @@ from stockfeed.cli.export import escape_formula, write_export
 
 SKUS = ["NA", "NULL", "001", "1E5", "MARCH1", "True", "nan", " \u00e9", " e\u0301"]
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "＝1", "＋1", "－1", "＠x"]
-REJECTIONS = [
-    {
-        "row": 3,
-        "column": "Qty",
-        "value": "=cmd|' /C calc'!A0",
-        "code": "QTY-FORMAT",
-        "message": "not a number",
-        "remedy": "Send digits.",
-    },
-    {"row": 5, "column": None, "value": "", "code": "SKU-BLANK", "message": "blank", "remedy": "Fill in."},
-    {"row": 9, "column": "Qty", "value": "#N/A", "code": "QTY-FORMAT", "message": "not a number", "remedy": "Send digits."},
-]
 
 
 def written(tmp_path, rows, **options):
@@ -68,20 +56,6 @@ def test_no_escaped_text_begins_like_a_formula(text):
     assert not str(escape_formula(text)).startswith(tuple("=+-@\t\r＝＋－＠"))
 
 
-def test_a_workbook_of_rejections_is_grouped_by_code_and_holds_no_formula(tmp_path):
-    book = openpyxl.load_workbook(written(tmp_path, REJECTIONS, form="xlsx", group_by="code", title="Rejections"))
-    assert book.sheetnames == ["Summary", "Rejections"]
-    assert list(book["Summary"].values) == [
-        ("code", "rows", "message", "remedy"),
-        ("QTY-FORMAT", 2, "not a number", "Send digits."),
-        ("SKU-BLANK", 1, "blank", "Fill in."),
-    ]
-    assert [row[0] for row in book["Rejections"].iter_rows(min_row=2, values_only=True)] == [3, 9, 5]
-    cells = {cell.value: cell for row in book["Rejections"].iter_rows() for cell in row}
-    assert cells["=cmd|' /C calc'!A0"].data_type == "s"
-    assert cells["#N/A"].data_type == "s"
-
-
 def test_a_workbook_survives_control_characters_and_every_kind_of_value(tmp_path):
     row = {
         "a": "x\x00\x0by",
@@ -104,7 +78,7 @@ def test_a_workbook_survives_control_characters_and_every_kind_of_value(tmp_path
 
 @pytest.mark.parametrize("form", ["csv", "ndjson", "xlsx"])
 def test_an_export_without_rows_is_still_a_file(tmp_path, form):
-    assert written(tmp_path, [], form=form, group_by="code").exists()
+    assert written(tmp_path, [], form=form).exists()
 
 
 def test_a_file_that_cannot_be_written_is_one_clear_error(tmp_path):

@@ -31,8 +31,9 @@ def test_columns(read_csv):
     assert around(read_csv, f"{header}\n{header}\n".encode(), "columns", 12) == LIMIT_HOLDS
 
 
-def test_file_size(read_csv):
-    data = b"sku,quantity\n" + b"A,1\n" * 20
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_file_size(read_csv, codec):
+    data = ("sku,quantity\n" + "A\u4e00,1\n" * 20).encode(codec)
     assert around(read_csv, data, "file_bytes", len(data)) == LIMIT_HOLDS
 
 

@@ -304,9 +304,10 @@ def test_characters_that_xml_cannot_hold_are_read_from_their_names(read_sheet):
     assert [row[0] for row in result.cells] == ["A\r\n", "_x000D_ _x0041_ x_x00", "B\r", "C\tD"]
 
 
-def test_a_string_that_is_not_in_the_table_of_strings_is_refused(read_sheet):
+@pytest.mark.parametrize("index", ["7", "-1"])
+def test_a_string_that_is_not_in_the_table_of_strings_is_refused(read_sheet, index):
     data = with_shared_strings(
-        "<si><t>sku</t></si>", '<row r="1"><c r="A1" t="s"><v>0</v></c></row><row r="2"><c r="A2" t="s"><v>7</v></c></row>'
+        "<si><t>sku</t></si>", f'<row r="1"><c r="A1" t="s"><v>0</v></c></row><row r="2"><c r="A2" t="s"><v>{index}</v></c></row>'
     )
     assert refused(read_sheet, data).code == "FILE-UNREADABLE"
 

@@ -96,6 +96,15 @@ def test_ratio(read_sheet):
     assert around(read_sheet, data, "ratio", ratio, ratio_from_bytes=50_000) == LIMIT_HOLDS
 
 
+def test_the_size_from_which_on_the_ratio_counts(read_sheet):
+    data = with_sheet(workbook(*ROWS), lambda xml: xml.replace(b"</sheetData>", b"</sheetData>" + b" " * 100_000))
+    size = max(info.file_size for info in zipfile.ZipFile(io.BytesIO(data)).infolist())
+    for from_bytes in (size + 1, size):
+        assert len(read_sheet(data, limits={"ratio": 1, "ratio_from_bytes": from_bytes}).cells) == 10
+    with pytest.raises(DeliveryError, match="times its size"):
+        read_sheet(data, limits={"ratio": 1, "ratio_from_bytes": size - 1})
+
+
 @pytest.mark.parametrize("padding", [0, 2_000])
 def test_xml_depth(read_sheet, padding):
     nested = b"<extLst>" + b"<x>" * 30 + b" " * padding + b"</x>" * 30 + b"</extLst>"

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import ConfigError
@@ -57,6 +57,7 @@ def test_a_date_is_read_by_a_declared_format_or_is_a_problem(
     assert found == expected if not isinstance(expected, str) else expected in str(found)
 
 
+@settings(deadline=None)  # the first example compiles the pattern and wakes the threads of Polars
 @given(
     st.dates(date(1970, 1, 1), date(2068, 12, 31)),
     st.sampled_from(FORMATS),
@@ -85,3 +86,16 @@ def test_local_times_become_utc_and_clock_changes_are_faults() -> None:
         datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
         datetime(2026, 11, 23, 23, 59, tzinfo=UTC),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "declared"), [("2026111", "%Y%m%d"), ("202611", "%y%m%d"), ("1112026", "%d%m%Y"), ("202601151230", "%Y%m%d%H%M%S")]
+)
+def test_numbers_that_touch_need_all_their_digits_so_that_no_text_has_two_readings(text: str, declared: str) -> None:
+    assert "does not match" in str(parse(text, declared))
+
+
+def test_numbers_that_touch_are_read_with_all_their_digits() -> None:
+    assert parse("20261101", "%Y%m%d") == date(2026, 11, 1)
+    assert parse("111726", "%m%d%y") == date(2026, 11, 17)
+    assert parse("1.2.2026 7:05", "%d.%m.%Y %H:%M") == date(2026, 2, 1)

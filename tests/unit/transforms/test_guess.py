@@ -85,6 +85,58 @@ def test_a_number_with_two_readings_leaves_the_mark_to_a_person():
     assert "'1.250' has two readings" in found["feed.decimal"].evidence
 
 
+@pytest.mark.parametrize("price", ["12.50", "1,204.00"])
+def test_the_mark_of_one_column_does_not_decide_a_number_with_two_readings_in_another(price):
+    found = guessed(f"SKU;Stock;Price\nA;1.250;{price}\nB;7;3.99\n")
+    assert found["feed.decimal"].value is None
+    assert found["feed.decimal"].confidence == "unsure"
+    assert "'1.250' has two readings" in found["feed.decimal"].evidence
+    assert "feed.thousands" not in found
+
+
+def test_a_mark_that_settles_a_number_with_two_readings_in_its_own_column_is_unsure():
+    decimal = guessed("SKU;Stock\nA;1.250\nB;12.5\n")["feed.decimal"]
+    assert (decimal.value, decimal.confidence) == (".", "unsure")
+    assert "so '1.250' is no thousands" in decimal.evidence
+    assert guessed("SKU;Stock\nA;1,250\nB;12.5\n")["feed.decimal"].confidence == "sure"  # 1,250 is rejected, not read
+
+
+def test_a_text_with_two_readings_in_a_workbook_leaves_the_mark_to_a_person():
+    guesses = guess_config("acme", [], numbered("SKU;Stock\nA;1.250\nB;7\n"), workbook=True, whole=True)
+    (decimal,) = [guess for guess in guesses if guess.key == "feed.decimal"]
+    assert (decimal.value, decimal.confidence) == (None, "unsure")
+
+
+def test_a_total_at_the_end_is_no_footer_where_products_are_called_so_too():
+    rows = "Name;SKU;Stock\nTotal Repair;1;5\nSum Up;2;6\nOil;3;7\nOil 2;4;7\n"
+    assert "feed.format.footer" not in guessed(rows + "Total;;25\n")
+    assert guessed(rows.replace("Total R", "R").replace("Sum U", "U") + "Total;;25\n")["feed.format.footer"].confidence == "unsure"
+
+
+def test_words_that_the_configuration_takes_for_one_are_guessed_once():
+    found = guessed("SKU;Stock\nA;stra\u00dfe\nB;STRASSE\nC;5\nD;6\nE;7\n")
+    assert len(found["feed.words"].value) == 1
+
+
+@pytest.mark.parametrize("line", ["sep=\t\n", '"sep=;"\r\n', "sep=~\n"])
+def test_a_delimiter_that_the_first_line_states_is_taken_as_the_reader_takes_it(line):
+    mark = line.strip('"\r\n')[4]
+    text = guess_text(f"{line}SKU{mark}Qty,x\nA{mark}5,6\n".encode(), whole=True)
+    assert text.delimiter == mark
+    assert [cells for _, cells in text.rows] == [("SKU", "Qty,x"), ("A", "5,6")]
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-32", "utf-8-sig", "utf-8"])
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_a_sample_that_ends_inside_a_character_is_guessed_as_the_whole_file_is(codec, end):
+    text = f"SKU;Qty{end}" + f"\U0001f529-1;5{end}" * 40
+    data = text.encode(codec)
+    for cut in range(len(data) - 40, len(data)):
+        found = guess_text(data[:cut], whole=False)
+        assert found.encoding == ("utf-8" if codec == "utf-8" else "auto")
+        assert set(found.rows[1:]) <= {(at, ("\U0001f529-1", "5")) for at in range(2, 42)}
+
+
 @pytest.mark.parametrize(
     ("texts", "decimal", "thousands"),
     [

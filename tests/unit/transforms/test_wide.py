@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.errors import DeliveryError
+from schemas.records import CellProblem
 from transforms.normalise import BLANK_WIDE, normalise
 from transforms.plan import make_plan
 
@@ -31,6 +32,18 @@ def test_a_blank_warehouse_cell_rejects_the_row_where_the_feed_says_so(make_feed
     result = normalise(make_batch(HEADER, [("A", "5", "", ""), ("B", "1", "2", "")]), make_plan(feed, HEADER))
     assert [(r.row, r.column, r.code) for r in result.rejections] == [(2, "Stock South", "QTY-BLANK")]
     assert result.records["location"].to_list() == ["N", "S"]
+    assert sorted(result.rejected_keys.rows()) == [("A", "N", ""), ("A", "S", "")]
+
+
+def test_a_warehouse_cell_that_the_reader_could_not_read_leaves_its_level_unconfirmed_and_not_missing(
+    make_feed: Any, make_batch: Any
+) -> None:
+    feed = make_feed({"supplier_sku": "sku"}, wide=PATTERN)
+    error = CellProblem(2, None, 2, "QTY-CELL", "#N/A")
+    batch = make_batch(HEADER, [("A", "5", "", ""), ("B", "1", "", "")], cell_problems=(error,))
+    result = normalise(batch, make_plan(feed, HEADER))
+    assert result.records.select("supplier_sku", "location").rows() == [("B", "North")]
+    assert sorted(result.rejected_keys.rows()) == [("A", "North", ""), ("A", "South", "")]
 
 
 def test_a_discontinued_row_is_zero_in_every_given_warehouse(make_feed: Any, make_batch: Any) -> None:
