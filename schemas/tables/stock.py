@@ -1,8 +1,4 @@
-"""Every table, in SQLAlchemy Core: the only module of this package that imports SQLAlchemy.
-
-Quantities are BIGINT thousandths of the supplier's unit, costs BIGINT ten-thousandths (docs/decisions/0003); the public
-views show NUMERIC. Times are UTC. The views and indexes are made by the migrations.
-"""
+"""The supply side: feeds, deliveries, levels and their history, products, holds, reservations."""
 
 from sqlalchemy import (
     JSON,
@@ -14,7 +10,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     SmallInteger,
     String,
     Table,
@@ -23,19 +18,7 @@ from sqlalchemy import (
 )
 
 from schemas.instants import UtcDateTime
-
-# SQLite numbers rows only in INTEGER PRIMARY KEY columns
-BigId = BigInteger().with_variant(Integer, "sqlite")
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from schemas.tables.metadata import BigId, metadata
 
 # One row per feed ever seen: its order position, lease and clock. `fence` grows with every lease taken.
 feed = Table(
@@ -276,127 +259,4 @@ reservation = Table(
     Column("released_at", UtcDateTime),
     Column("released_by", Text),  # "delivery 17"
     Index("ix_reservation_sku", "sku"),
-)
-
-channel = Table(
-    "channel",
-    metadata,
-    Column("code", String(60), primary_key=True),
-    Column("config_version", String(64)),
-    Column("cursor", BigInteger, nullable=False, default=0),  # last change id that ATS has seen
-    Column("approved_at", UtcDateTime),
-    Column("approved_by", Text),
-    Column("paused_at", UtcDateTime),
-    Column("paused_by", Text),
-    Column("reconciled_at", UtcDateTime),
-    Column("last_error", Text),
-    Column("fence", BigInteger, nullable=False, default=0),
-    Column("lease_holder", String(200)),
-    Column("lease_until", UtcDateTime),
-)
-
-listing = Table(
-    "listing",
-    metadata,
-    Column("channel", String(60), primary_key=True),
-    Column("sku", Text, primary_key=True),
-    Column("channel_location", Text, primary_key=True),
-    Column("ids", JSON, nullable=False),
-    Column("status", String(12), nullable=False),
-    Column("message", Text),
-    Column("confirmed_quantity", BigInteger),  # what the channel last confirmed or showed and we accounted for
-    Column("confirmed_version", BigInteger),
-    Column("confirmed_at", UtcDateTime),
-    Column("resolved_at", UtcDateTime, nullable=False),
-)
-
-available_to_sell = Table(
-    "available_to_sell",
-    metadata,
-    Column("channel", String(60), primary_key=True),
-    Column("sku", Text, primary_key=True),
-    Column("channel_location", Text, primary_key=True),
-    Column("quantity", BigInteger, nullable=False),
-    Column("version", BigInteger, nullable=False),
-    Column("reason_code", String(40), nullable=False),
-    Column("fresh_quantity", BigInteger),  # the last quantity that was not a staleness or shadow zero (publish gate)
-    Column("steps", JSON, nullable=False),
-    Column("computed_at", UtcDateTime, nullable=False),
-)
-
-# Append-only ATS history, numbered from the same clock as level_change.
-ats_change = Table(
-    "ats_change",
-    metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
-    Column("channel", String(60), nullable=False),
-    Column("sku", Text, nullable=False),
-    Column("channel_location", Text, nullable=False),
-    Column("version", BigInteger, nullable=False),
-    Column("before", BigInteger),
-    Column("after", BigInteger, nullable=False),
-    Column("reason_code", String(40), nullable=False),
-    Column("cause", Text),  # "delivery 17", or why the SKU was marked dirty
-    Column("baseline", BigInteger),  # what the publish gate compares with: before, or the last fresh value after staleness
-    Column("at", UtcDateTime, nullable=False),
-    Index("ix_ats_change_channel_at", "channel", "at"),
-)
-
-# The outbox. At most one pending row per listing: a newer value supersedes it. A batch is stored before it is sent.
-publication = Table(
-    "publication",
-    metadata,
-    Column("id", BigId, primary_key=True),
-    Column("channel", String(60), nullable=False),
-    Column("sku", Text, nullable=False),
-    Column("channel_location", Text, nullable=False),
-    Column("quantity", BigInteger, nullable=False),
-    Column("expected", BigInteger),  # compare-and-set value of the attempt in flight
-    Column("version", BigInteger, nullable=False),
-    Column("idempotency_key", String(64), nullable=False),
-    Column("batch", String(64)),
-    Column("state", String(12), nullable=False, default="pending"),
-    Column("cause", Text),
-    Column("attempts", Integer, nullable=False, default=0),
-    Column("answer_code", Text),
-    Column("answer", Text),
-    Column("hold_id", BigInteger),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("sent_at", UtcDateTime),
-    Column("ended_at", UtcDateTime),
-    Index("ix_publication_channel_state", "channel", "state"),
-    Index("ix_publication_channel_sku", "channel", "sku"),
-    CheckConstraint("state IN ('pending','sent','confirmed','failed','unknown','superseded','held')", name="state"),
-)
-
-audit = Table(
-    "audit",
-    metadata,
-    Column("id", BigId, primary_key=True),
-    Column("at", UtcDateTime, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("act", String(40), nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("reason", Text),
-    Column("detail", JSON),
-)
-
-contract_audit = Table(
-    "contract_audit",
-    metadata,
-    Column("id", BigId, primary_key=True),
-    Column("delivery_id", BigInteger, ForeignKey("delivery.id"), nullable=False),
-    Column("at", UtcDateTime, nullable=False),
-    Column("agrees", Boolean, nullable=False),
-    Column("result", JSON, nullable=False),
-)
-
-# When each safety check last ran and what it found: a check that stops running is itself an alarm.
-check_run = Table(
-    "check_run",
-    metadata,
-    Column("name", String(60), primary_key=True),
-    Column("ran_at", UtcDateTime, nullable=False),
-    Column("outcome", String(20), nullable=False),
-    Column("detail", JSON),
 )
