@@ -8,9 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine, make_url, text
 
 REPOSITORY = Path(__file__).parent.parent
+
+# an example's wall time says how busy the machine is, not whether the code is right
+settings.register_profile("stockfeed", settings.default, deadline=None)
+settings.load_profile("stockfeed")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ _CYRILLIC = range(0x0400, 0x0500)
 _CJK = (range(0x3040, 0x3100), range(0x4E00, 0xA000), range(0xAC00, 0xD7A4), range(0x3000, 0x3020), range(0xFF00, 0xFF61))
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 _HIGH = re.compile(rb"[\x80-\xff]+")
+_INSIDE_WORD = re.compile(rb"[a-z][\x80-\xff]{2,}[a-z]")  # as in "Gr\xf6\xdfe": accents, not characters of two bytes
 _MOST_RECORDS = 2_000
 _RECORD_LINES = 200
 _CONTROL_END = 0xA0
@@ -127,6 +128,8 @@ def _plausible(name: str, text: str, data: bytes) -> bool:
     others = [ord(c) for c in text if not c.isascii()]
     if name in _ASIAN:
         written = sum(any(c in block for block in _CJK) for c in others)
+        if 2 * len(_INSIDE_WORD.findall(data)) > len(_HIGH.findall(data)):
+            return False
         return _in_runs(data, 2) >= _MOST and written >= _MOST * len(others)
     if name == "latin-1":
         return True

@@ -213,3 +213,9 @@ def _form():
     from transforms.guess import Guess
 
     return [Guess("feed.format.type", "delimited", "the file is text", "sure")]
+
+
+def test_two_accents_in_a_row_inside_a_word_are_not_read_as_chinese():
+    text = "Artikel;Bezeichnung;Bestand\r\nA-1;Größe XL;5\r\nA-2;Größe L;7\r\n"
+    assert guess_text(text.encode("cp1252"), whole=True).encoding == "cp1252"
+    assert guess_text("品番;名称;在庫\r\nA-1;手袋 大;5\r\n".encode("gb18030"), whole=True).encoding == "gb18030"
