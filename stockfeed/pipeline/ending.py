@@ -40,7 +40,9 @@ def result_of(delivery: Delivery) -> IngestResult:
 def apply(job: Job, connection: Connection, staged: "Staged", findings: Sequence[Finding]) -> IngestResult:
     """Write the levels and everything that belongs to them; the caller commits."""
     delivery, row, now = job.delivery, job.row, job.app.clock()
-    work = levels.Applying(row.id, delivery.id, now, job.config.missing_after, job.config.match == "identity")
+    work = levels.Applying(
+        row.id, delivery.id, now, job.config.missing_after, job.config.match == "identity", in_key_order=staged.in_key_order
+    )
     changes = levels.apply(connection, work)
     stands = _standing(job, job.as_of)
     feeds.change(connection, row.id, last_applied_id=delivery.id, confirmed_at=now, content_since=job.as_of, **stands)
