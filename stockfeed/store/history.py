@@ -51,7 +51,7 @@ def write_all_new(connection: Connection, job: Applying) -> int:
     count, last = connection.execute(select(func.count(), func.max(staged.c.n)).select_from(staged)).one()
     if count:
         rows = _new_rows(connection, job, staged.c.n + next_change_ids(connection, last))
-        connection.execute(insert(level_change).from_select(list(_HISTORY), rows.order_by(staged.c.n)))
+        connection.execute(insert(level_change).from_select(list(_HISTORY), rows))
     return int(count)
 
 

@@ -55,8 +55,10 @@ def _staged_level(connection: Connection, job: Applying) -> tuple[list[str], lis
 def _first_load(connection: Connection, job: Applying) -> int:
     """Write every staged row as a new level, in the order of the keys: both databases fill their index from one end then."""
     names, values = _staged_level(connection, job)
-    order = [staged.c.n] if job.in_key_order else [staged.c[name] for name in KEY_COLUMNS]
-    connection.execute(insert(inventory).from_select(names, select(*values).select_from(staged).order_by(*order)))
+    rows = select(*values).select_from(staged)
+    if not job.in_key_order:  # else the order in which they were staged is good enough, and costs no sorting
+        rows = rows.order_by(*(staged.c[name] for name in KEY_COLUMNS))
+    connection.execute(insert(inventory).from_select(names, rows))
     return history.write_all_new(connection, job)
 
 
