@@ -52,6 +52,7 @@ class Load:
             where.check(self.first.runs[-1].answer, base.expected, base.expected.valid)
             self.again.runs.append(where.sync(base, "unchanged"))
             where.check(self.again.runs[-1].answer, base.expected, 0)
+            self.again.idle_runs.append(where.stockfeed("sync", "bench.stock", "--json"))
             self.changed.runs.append(where.sync(changed, "applied"))
             where.check(self.changed.runs[-1].answer, changed.expected, changed.expected.changed)
 
@@ -61,7 +62,7 @@ class SmallLoad:
 
     def __init__(self, file: FeedFile) -> None:
         self._file = file
-        self.rows = [Row("100,000 rows, first load, sqlite", 250, seconds_limit=2.5)]
+        self.rows = [Row(f"{ROWS // 10:,} rows, first load, sqlite", 250, seconds_limit=2.5)]
 
     def measure(self) -> None:
         """Add one run to the row."""
@@ -77,12 +78,13 @@ class Selling:
     def __init__(self, dirty: Dirty, shelf: Shelf) -> None:
         ats = Row(f"ATS of 0.1 % dirty of {ROWS:,} levels × 5 channels", 200, seconds_limit=0.5)
         sent = Row(f"{LISTED:,} listings to a shop {LATENCY} ms away", 150, seconds_limit=2)
-        self.rows, self._work = [ats, sent], (dirty.measure, shelf.measure)
+        self.rows, self._work, self._idle = [ats, sent], (dirty.measure, shelf.measure), dirty.idle
 
     def measure(self) -> None:
         """Add one run of each to the rows."""
         for row, work in zip(self.rows, self._work, strict=True):
             row.runs.append(work())
+        self.rows[0].idle_runs.append(self._idle())
 
 
 def main() -> int:

@@ -23,6 +23,7 @@ class Row:
     ratio_limit: float | None = None
     runs: list[Measured] = field(default_factory=list)
     yardstick_runs: list[Measured] = field(default_factory=list)
+    idle_runs: list[Measured] = field(default_factory=list)  # the same command with nothing to do: start-up
 
     @property
     def seconds(self) -> float:
@@ -56,27 +57,20 @@ class Row:
             yardstick = statistics.median(run.wall for run in self.yardstick_runs)
             against = f"{self.yardstick} {yardstick:.2f} s × {self.ratio_limit:g}"
         cpu = statistics.median(run.cpu for run in self.runs)
+        idle = f"{statistics.median(run.wall for run in self.idle_runs):.2f}" if self.idle_runs else "–"
+        memory = (f"{self.memory:.0f}", f"{self.memory_limit:g}")
         within = "yes" if self.is_within else "NO"
-        return (
-            self.work,
-            f"{self.seconds:.2f}",
-            limit,
-            against,
-            f"{cpu:.2f}",
-            f"{self.memory:.0f}",
-            f"{self.memory_limit:g}",
-            within,
-        )
+        return (self.work, f"{self.seconds:.2f}", limit, idle, against, f"{cpu:.2f}", *memory, within)
 
     def as_json(self) -> dict[str, Any]:
         """Return everything that was measured for this row."""
-        runs = {"runs": self.runs, "yardstick_runs": self.yardstick_runs}
+        runs = {"runs": self.runs, "yardstick_runs": self.yardstick_runs, "idle_runs": self.idle_runs}
         shown = {name: [{"wall": r.wall, "cpu": r.cpu, "memory_mb": r.memory} for r in found] for name, found in runs.items()}
         limits = {"seconds_limit": self.seconds_limit, "ratio_limit": self.ratio_limit, "memory_limit_mb": self.memory_limit}
         return {"work": self.work, "yardstick": self.yardstick, **limits, **shown, "within": self.is_within}
 
 
-_HEADER = ("work", "s", "at most", "yardstick", "cpu s", "MB", "at most", "within")
+_HEADER = ("work", "s", "at most", "idle s", "yardstick", "cpu s", "MB", "at most", "within")
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -18,8 +18,6 @@ PEERS = SHARED / "peers"
 _ARGUMENTS = {
     "polars_executemany": ("polars_adbc.py", "--db", "sqlite", "--load", "copy"),
     "polars_copycsv": ("polars_adbc.py", "--db", "postgres", "--load", "copy"),
-    "linediff/sqlite": ("linediff.py", "--db", "sqlite"),
-    "linediff/postgresql": ("linediff.py", "--db", "postgres"),
 }
 _NEEDED = ("polars", "numpy", "psycopg", "psycopg-binary")
 
@@ -52,7 +50,9 @@ class Yardsticks:
         script, *arguments = _ARGUMENTS[name]
         out = self._work / "out" / name.replace("/", "_")
         out.mkdir(parents=True, exist_ok=True)
-        environ = {**os.environ, "BENCH_TMP": str(self._work), "BENCH_PG": keywords(self._postgres), "PYTHONDONTWRITEBYTECODE": "1"}
+        environ = {**os.environ, "BENCH_TMP": str(self._work), "PYTHONDONTWRITEBYTECODE": "1"}
+        if self._postgres:
+            environ["BENCH_PG"] = keywords(self._postgres)
         command = [self._python, PEERS / script, "--feed", file.path, "--out", out, *arguments, *(["--reset"] if first else [])]
         settle_disk()
         measured = run(command, folder=self._work, environ=environ)
