@@ -36,8 +36,8 @@ docs: $(READY)  ## write the generated pages of docs/ again
 airflow: $(READY)  ## Airflow on this machine with your config/ (PORT=8080)
 	@PORT=$(PORT) $(BIN)/python -m stockfeed.demo.airflow_site
 
-bench: $(READY)  ## measure on this machine (ROWS=1000000)
-	@ROWS=$(ROWS) $(BIN)/python bench/measure.py
+bench: $(READY)  ## measure on this machine, limits beside (ROUNDS=3 ONLY=sqlite,postgresql,small,channels)
+	@ROWS=$(ROWS) ROUNDS=$(ROUNDS) ONLY=$(ONLY) $(BIN)/python bench/measure.py
 
 clean:  ## remove the environment, caches and the demo's folder; never your config or database
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .state/demo

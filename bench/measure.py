@@ -1,83 +1,121 @@
-"""Measures one feed from arrival to applied on SQLite: first delivery, the same bytes again, and one row in a hundred changed.
+"""Measures the product as whole processes beside the yardstick programs, in rounds, and shows measured beside limit.
 
-Never part of the tests: figures depend on the machine. `make bench`, or ROWS=100000 make bench.
+`make bench`; ROUNDS=1 for a quick look, ONLY=sqlite,postgresql,small,channels for some of it. Never part of the tests:
+figures depend on the machine. Ends with 1 when a limit is exceeded, and at once when any outcome is not exactly right.
 """
 
 import os
-import resource
 import tempfile
-import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
+from channels import Dirty, Shelf, shop_place
+from database import fresh_database, postgres
+from feeds import FeedFile, feed_file
+from product import place
+from table import Row, markdown, write_results
+from yardsticks import Yardsticks
+
+ROUNDS = int(os.environ.get("ROUNDS") or "3")
 ROWS = int(os.environ.get("ROWS") or "1000000")
-SUPPLIER = """
-[supplier]
-code = "bench"
-name = "Bench"
-[[feed]]
-code = "stock"
-source = { type = "folder", path = "INBOX", settle = "0s" }
-format = { type = "delimited", delimiter = "," }
-timezone = "UTC"
-quantities = "net"
-stale_after = "24h"
-trust_first = true
-thousands = ","
-currency = "USD"
-words = { "{n}+" = "{n}" }
-columns = { supplier_sku = "SKU", available = "Qty", location = "Warehouse", unit_cost = "Cost" }
-"""
+ONLY = set((os.environ.get("ONLY") or "sqlite,postgresql,small,channels").split(","))
+WORK = Path(os.environ.get("BENCH_TMP") or Path(tempfile.gettempdir()) / "stockfeed-bench")
+RESULTS = Path(__file__).parent / "results"
+LISTED, LATENCY = 10_000, 20
+_YARDSTICKS = {"sqlite": ("polars_executemany", 1.8), "postgresql": ("polars_copycsv", 1.4)}
 
 
-def write_feed(path: Path, changed: int) -> None:
-    """Write ROWS rows of a supplier's stock; every hundredth quantity depends on `changed`."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write("SKU,Description,Qty,Warehouse,Cost\n")
-        for n in range(ROWS):
-            quantity = (n * 7919 + (changed if n % 100 == 0 else 0)) % 900
-            shown = f"{quantity}+" if n % 50 == 1 else str(quantity)
-            file.write(f'{n:08},"Part {n % 977}, size {n % 13}",{shown},W{n % 4},{n % 300}.{n % 90 + 10}\n')
+class Load:
+    """The large feed on one kind of database: first delivery, the same bytes again, a thousandth changed."""
+
+    def __init__(self, kind: str, server: str, files: tuple[FeedFile, FeedFile], yardsticks: Yardsticks) -> None:
+        yardstick, ratio = _YARDSTICKS[kind]
+        self._kind, self._server, self._files, self._yardsticks = kind, server, files, yardsticks
+        what = f"{ROWS:,} rows, {{}}, {kind}"
+        self.first = Row(what.format("first load"), 400, yardstick=yardstick, ratio_limit=ratio)
+        self.again = Row(what.format("same bytes again"), 150, seconds_limit=1)
+        self.changed = Row(what.format("0.1 % changed"), 400, yardstick=yardstick, ratio_limit=1.5)
+        self.rows = [self.first, self.again, self.changed]
+
+    def measure(self) -> None:
+        """Add one run of each to the rows, the yardstick's beside ours."""
+        base, changed = self._files
+        if self._yardsticks.are_there:
+            assert self.first.yardstick is not None
+            self.first.yardstick_runs.append(self._yardsticks.load(self.first.yardstick, base, first=True))
+            self.changed.yardstick_runs.append(self._yardsticks.load(self.first.yardstick, changed, first=False))
+        with ExitStack() as life:
+            url = life.enter_context(fresh_database(self._server)) if self._kind == "postgresql" else None
+            where = life.enter_context(place(WORK, url))
+            self.first.runs.append(where.sync(base, "applied"))
+            where.check(self.first.runs[-1].answer, base.expected, base.expected.valid)
+            self.again.runs.append(where.sync(base, "unchanged"))
+            where.check(self.again.runs[-1].answer, base.expected, 0)
+            self.again.idle_runs.append(where.stockfeed("sync", "bench.stock", "--json"))
+            self.changed.runs.append(where.sync(changed, "applied"))
+            where.check(self.changed.runs[-1].answer, changed.expected, changed.expected.changed)
 
 
-def measured(what: str, work: Callable[[], str]) -> None:
-    """Do the work and print its wall and processor seconds, and the highest memory of this process so far."""
-    wall, processor = time.perf_counter(), time.process_time()
-    outcome = work()
-    wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{what:<28} {outcome:<10} {wall:7.2f} s wall {processor:7.2f} s cpu {memory:7.0f} MB highest")
+class SmallLoad:
+    """A hundred thousand rows into an empty SQLite database."""
+
+    def __init__(self, file: FeedFile) -> None:
+        self._file = file
+        self.rows = [Row(f"{ROWS // 10:,} rows, first load, sqlite", 250, seconds_limit=2.5)]
+
+    def measure(self) -> None:
+        """Add one run to the row."""
+        with place(WORK) as where:
+            measured = where.sync(self._file, "applied")
+            where.check(measured.answer, self._file.expected, self._file.expected.valid)
+            self.rows[0].runs.append(measured)
 
 
-def main() -> None:
-    """Measure in a folder that is removed afterwards."""
-    from stockfeed.bootstrap import open_app
-    from stockfeed.logs import configure_logging
-    from stockfeed.pipeline import collect, ingest
-    from stockfeed.settings import load_settings
-    from stockfeed.store.upgrade import upgrade
+class Selling:
+    """Allocating what changed, and publishing it; the places stay from round to round."""
 
-    configure_logging("ERROR")
-    with tempfile.TemporaryDirectory(prefix="stockfeed-bench-") as name:
-        folder = Path(name)
-        for part in ("inbox", "config/suppliers", "config/channels", ".state"):
-            (folder / part).mkdir(parents=True)
-        (folder / "config/suppliers/bench.toml").write_text(SUPPLIER.replace("INBOX", str(folder / "inbox")))
-        with open_app(load_settings({}, cwd=folder)) as app:
-            upgrade(app.engine)
+    def __init__(self, dirty: Dirty, shelf: Shelf) -> None:
+        ats = Row(f"ATS of 0.1 % dirty of {ROWS:,} levels × 5 channels", 200, seconds_limit=0.5)
+        sent = Row(f"{LISTED:,} listings to a shop {LATENCY} ms away", 150, seconds_limit=2)
+        self.rows, self._work, self._idle = [ats, sent], (dirty.measure, shelf.measure), dirty.idle
 
-            def sync() -> str:
-                return ", ".join(ingest(app, delivery).state for delivery in collect(app, "bench.stock").delivery_ids)
+    def measure(self) -> None:
+        """Add one run of each to the rows."""
+        for row, work in zip(self.rows, self._work, strict=True):
+            row.runs.append(work())
+        self.rows[0].idle_runs.append(self._idle())
 
-            print(f"{ROWS} rows, SQLite, one process")
-            for file, what, changed in (
-                ("1", "first delivery", 0),
-                ("2", "the same bytes again", 0),
-                ("3", "one row in a hundred", 5),
-            ):
-                write_feed(folder / "inbox" / f"{file}.csv", changed)
-                measured(what, sync)
+
+def main() -> int:
+    """Measure all rounds, write the results and return 1 when a limit was exceeded."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    files = feed_file(WORK / "data", ROWS), feed_file(WORK / "data", ROWS, 0.001)
+    with ExitStack() as life:
+        server = life.enter_context(postgres()) if "postgresql" in ONLY else ""
+        yardsticks = Yardsticks(WORK, server)
+        if yardsticks.are_there:
+            yardsticks.prepare()
+        parts: list[Load | SmallLoad | Selling] = [Load(kind, server, files, yardsticks) for kind in _YARDSTICKS if kind in ONLY]
+        if "small" in ONLY:
+            parts.append(SmallLoad(feed_file(WORK / "data", ROWS // 10)))
+        if "channels" in ONLY:
+            dirty = Dirty(life.enter_context(place(WORK)), files)
+            parts.append(Selling(dirty, life.enter_context(shop_place(WORK, LISTED, LATENCY))))
+        _in_rounds([part.measure for part in parts])
+    rows = [row for part in parts for row in part.rows]
+    print(markdown(rows))
+    write_results(RESULTS, rows, rounds=ROUNDS)
+    return 0 if all(row.is_within for row in rows) else 1
+
+
+def _in_rounds(work: list[Callable[[], None]]) -> None:
+    """Do all the work once, then all of it again, so that what else the machine does falls on everything alike."""
+    for number in range(1, ROUNDS + 1):
+        for one in work:
+            print(f"round {number} of {ROUNDS}: {one.__self__.rows[0].work}", flush=True)  # type: ignore[attr-defined]  # bound methods
+            one()
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -57,7 +57,7 @@ class ShopifyChannel:
         if connection is None:
             raise ConfigError("a shopify channel needs a connection", 'Add connection = "…" to the channel.')
         self.options, self._locations, self._sleep = options, tuple(locations), sleep
-        self.max_batch = options.batch
+        self.max_batch = options.batch * options.concurrency  # what is under way at once
         http = JsonClient(
             _address(connection),
             f"Shopify ({connection.host or connection.name})",
@@ -92,7 +92,7 @@ class ShopifyChannel:
                 yield _listing(sku, location, found.get(sku, {}))
 
     def publish(self, items: Sequence[PublishItem]) -> Iterator[ItemResult]:
-        """Yield one result for every item; `max_batch` items go in one request, more are split and sent concurrently.
+        """Yield one result for every item; `batch` items go in one request, more are split and sent concurrently.
 
         Raises TransientError, CredentialsError or PermanentError only when the shop said nothing about any item, and
         then nothing was written. A request whose answer never came gives "unknown", after one repeat with its own key.

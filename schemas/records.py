@@ -10,34 +10,16 @@ from typing import IO, Any
 
 import polars as pl
 
+from schemas.columns import KEY_COLUMNS, RECORD_COLUMNS
 from schemas.rejections import Rejection
 
-QUANTITY_SCALE = 1_000  # thousandths: NUMERIC(18,3) as an exact integer in every database
-COST_SCALE = 10_000
+_KINDS: Mapping[str, Any] = {"integer": pl.Int64, "text": pl.String, "date": pl.Date}
 
-KEY_COLUMNS = ("supplier_sku", "location", "condition")
-QUANTITY_COLUMNS = ("on_hand", "available", "on_order")
-
-#: Columns of a frame of StockRecords, in order. `row` and `line` are the coordinates in the source file.
-RECORD_SCHEMA: Mapping[str, Any] = {
-    "row": pl.Int64,
-    "line": pl.Int64,
-    "supplier_sku": pl.String,
-    "location": pl.String,  # "" when the feed has no location
-    "condition": pl.String,  # "" when the feed has no condition
-    "on_hand": pl.Int64,
-    "available": pl.Int64,
-    "on_order": pl.Int64,
-    "unit": pl.String,
-    "next_available_on": pl.Date,
-    "unit_cost": pl.Int64,
-    "currency": pl.String,
-    "gtin": pl.String,  # 14 digits with a right check digit, else null
-    "mpn": pl.String,
-}
+#: Columns of a frame of StockRecords, in order.
+RECORD_SCHEMA: Mapping[str, Any] = {name: _KINDS[kind] for name, kind in RECORD_COLUMNS.items()}
 
 #: Keys of rows that were rejected but whose key could be read ("unconfirmed", not missing).
-KEY_SCHEMA: Mapping[str, Any] = {"supplier_sku": pl.String, "location": pl.String, "condition": pl.String}
+KEY_SCHEMA: Mapping[str, Any] = dict.fromkeys(KEY_COLUMNS, pl.String)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from math import floor
 from typing import Any, Literal, NamedTuple
 
 from schemas.channel_config import Channel
-from schemas.records import QUANTITY_SCALE
+from schemas.columns import QUANTITY_SCALE
 from transforms.channel_rules import Numbers, Ranked, numbers_for
 
 #: Why a SKU is offered as it is. These texts are stable: they stand in `available_to_sell.reason_code`.

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from schemas.records import KEY_COLUMNS, RawBatch
+from schemas.columns import KEY_COLUMNS
+from schemas.records import RawBatch
 from transforms.columns import PlannedField
 from transforms.plan import Plan, origin_columns
 from transforms.problems import PROBLEM_SCHEMA

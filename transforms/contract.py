@@ -10,9 +10,10 @@ from typing import Any
 
 import polars as pl
 
+from schemas.columns import COST_SCALE, KEY_COLUMNS, QUANTITY_COLUMNS, QUANTITY_SCALE
 from schemas.feed_config import Expectation
 from schemas.findings import Finding
-from schemas.records import COST_SCALE, KEY_COLUMNS, QUANTITY_COLUMNS, QUANTITY_SCALE, NormalisedBatch
+from schemas.records import NormalisedBatch
 from schemas.rejections import CODES, Rejection, rejection
 from transforms.expectations import BETWEEN, IN_SET, MATCH, NOT_IN_SET, NOT_NULL, ROW_COUNT, supported
 

@@ -8,7 +8,8 @@ from typing import Literal
 
 import polars as pl
 
-from schemas.records import KEY_COLUMNS, QUANTITY_COLUMNS, RECORD_SCHEMA
+from schemas.columns import KEY_COLUMNS, QUANTITY_COLUMNS
+from schemas.records import RECORD_SCHEMA
 from schemas.rejections import Rejection, rejection
 
 Policy = Literal["reject", "first", "last", "sum", "max"]
@@ -37,6 +38,11 @@ def doubled_numbers(hashes: pl.Series) -> pl.Series:
     """Return the 1-based positions whose key hash occurs more than once (8 bytes a row, whatever the keys' length)."""
     doubled = hashes.is_duplicated()
     return doubled.arg_true() + 1
+
+
+def descents(keys: pl.Series) -> int:
+    """Return how many keys are smaller than the key before them: 0 when they are sorted by their bytes."""
+    return int((keys < keys.shift(1)).sum())
 
 
 def key_hashes(records: pl.DataFrame) -> pl.Series:

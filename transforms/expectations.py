@@ -10,11 +10,11 @@ from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
+from schemas.columns import QUANTITY_COLUMNS, RECORD_COLUMNS
 from schemas.errors import ConfigError
 from schemas.feed_config import Expectation, Feed
-from schemas.records import QUANTITY_COLUMNS, RECORD_SCHEMA
 
-COLUMNS = tuple(name for name in RECORD_SCHEMA if name not in {"row", "line"})
+COLUMNS = tuple(name for name in RECORD_COLUMNS if name not in {"row", "line"})
 NUMBERS = (*QUANTITY_COLUMNS, "unit_cost")
 DATES = ("next_available_on",)
 TEXTS = tuple(name for name in COLUMNS if name not in (*NUMBERS, *DATES))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from schemas.records import QUANTITY_SCALE
+from schemas.columns import QUANTITY_SCALE
 from transforms.columns import BLANKS, FromExpression, PlannedField, column_texts, replace_words
 from transforms.problems import NO_PROBLEMS, Parsed, in_column, problems_where
 from transforms.quantity import QuantityRules, limit_quantities, parse_quantities

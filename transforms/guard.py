@@ -6,13 +6,14 @@ no rows, all rejected and all zero count always. Warns at half of a limit.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from schemas.feed_config import Guard
 from schemas.findings import Finding, Severity
-from schemas.records import QUANTITY_SCALE
+
+if TYPE_CHECKING:
+    import polars as pl
+from schemas.columns import QUANTITY_SCALE
 
 # A quantity column whose typical value or share of fractions changes this much is probably another column (F17).
 _MEDIAN_RATIO = 5.0
@@ -44,7 +45,7 @@ class Against:
     newly_zero: int
 
 
-def profile(quantities: pl.Series, *, rows: int, rejected: int, totals: dict[str, int]) -> Profile:
+def profile(quantities: "pl.Series", *, rows: int, rejected: int, totals: dict[str, int]) -> Profile:
     """Return the profile of a delivery from its quantities (Int64 thousandths, null unknown) and its counted totals."""
     known = quantities.drop_nulls()
     above = known.filter(known > 0)

@@ -6,18 +6,40 @@ Never merges them: it only says which they are.
 import polars as pl
 
 
+def key_forms(keys: pl.Series) -> pl.DataFrame:
+    """Return `key` and `folded` (UInt64): a hash of each key, and of what is left of it after NFKC and case folding."""
+    return pl.DataFrame({"key": keys.hash(), "folded": _folded(keys).hash()})
+
+
+def suspected(forms: pl.DataFrame) -> pl.Series:
+    """Return the 1-based positions of keys that share their folded form with another key, by their `key_forms`.
+
+    Sixteen bytes a key, however long the keys are. A group that only seems to be one is for `lookalike_groups` to tell.
+    """
+    if forms["key"].n_unique() == forms["folded"].n_unique():
+        return pl.Series([], dtype=pl.UInt32)
+    groups = forms.group_by("folded").agg(low=pl.col("key").min(), high=pl.col("key").max())
+    alike = groups.filter(pl.col("low") != pl.col("high"))["folded"]
+    return forms["folded"].is_in(alike.implode()).arg_true() + 1
+
+
+def _folded(keys: pl.Series) -> pl.Series:
+    """Return the keys after NFKC and case folding; most are ASCII, where lower case is all of it."""
+    folded = keys.str.to_lowercase()
+    foreign = (keys.str.len_chars() != keys.str.len_bytes()).arg_true()
+    if foreign.len():
+        deep = keys.gather(foreign).str.normalize("NFKC").str.to_lowercase().str.replace_many(["ß", "ς", "ſ"], ["ss", "σ", "s"])
+        folded = folded.scatter(foreign, deep.str.normalize("NFKC"))
+    return folded
+
+
 def lookalike_groups(keys: pl.Series) -> pl.DataFrame:
     """Return `key` and `group` (both String) of the distinct keys that are equal after NFKC and case folding, sorted.
 
     `group` is the folded form; a key that looks like no other is not in the frame. Nulls are left out.
     """
     distinct = keys.drop_nulls().unique().rename("key")
-    # case folding changes nothing unless a capital or a character outside ASCII occurs on either side
-    folded = distinct.str.to_lowercase()
-    foreign = (distinct.str.len_chars() != distinct.str.len_bytes()).arg_true()
-    if foreign.len():
-        deep = distinct.gather(foreign).str.normalize("NFKC").str.to_lowercase().str.replace_many(["ß", "ς", "ſ"], ["ss", "σ", "s"])
-        folded = folded.scatter(foreign, deep.str.normalize("NFKC"))
+    folded = _folded(distinct)
     hashes = folded.hash()
     alike = hashes.is_duplicated()
     if not alike.any():

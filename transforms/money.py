@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from schemas.records import COST_SCALE
+from schemas.columns import COST_SCALE
 from transforms.currencies import CODES, MEANT_BY, SYMBOLS
 from transforms.numbers import NumberForm, plain_decimals, read_numbers, two_readings
 from transforms.problems import NO_PROBLEMS, Parsed, problems_at, problems_where

@@ -10,7 +10,8 @@ from datetime import datetime
 
 import polars as pl
 
-from schemas.records import KEY_COLUMNS, KEY_SCHEMA, QUANTITY_COLUMNS, RECORD_SCHEMA, NormalisedBatch, RawBatch
+from schemas.columns import KEY_COLUMNS, QUANTITY_COLUMNS
+from schemas.records import KEY_SCHEMA, RECORD_SCHEMA, NormalisedBatch, RawBatch
 from transforms.cell_problems import place_cell_problems, unread_cells
 from transforms.columns import FromConstant, FromExpression, PlannedField, field_texts
 from transforms.dates import fault_problems, parse_dates, parse_times, to_utc

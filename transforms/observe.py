@@ -10,8 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from schemas.columns import QUANTITY_COLUMNS
 from schemas.feed_config import Wide
-from schemas.records import QUANTITY_COLUMNS, RawBatch
+from schemas.records import RawBatch
 from transforms.columns import BLANKS, FromExpression, PlannedField, column_texts, field_texts
 from transforms.dates import parse_times
 from transforms.identifiers import SKU_BLANKS, parse_gtins

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from schemas.columns import QUANTITY_COLUMNS, QUANTITY_SCALE
 from schemas.errors import ConfigError
 from schemas.feed_config import Column, Feed
-from schemas.records import QUANTITY_COLUMNS, QUANTITY_SCALE
 from transforms.columns import (
     FromColumn,
     FromConstant,

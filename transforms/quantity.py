@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from schemas.records import QUANTITY_SCALE
+from schemas.columns import QUANTITY_SCALE
 from transforms.numbers import NumberForm, read_numbers, two_readings
 from transforms.problems import NO_PROBLEMS, Parsed, problems_at, problems_where
 from transforms.words import QuantityWords, read_words

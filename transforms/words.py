@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from schemas.columns import QUANTITY_SCALE
 from schemas.errors import ConfigError
-from schemas.records import QUANTITY_SCALE
 from transforms.columns import BLANKS, fold
 from transforms.numbers import NumberForm, read_numbers
 

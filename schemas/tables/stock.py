@@ -190,6 +190,9 @@ level_change = Table(
     Column("available_after", BigInteger),
     Column("on_order_after", BigInteger),
     Index("ix_level_change_delivery_id", "delivery_id"),
+    # Only of rows whose kind is not "new" (migration 0004; said here, the condition would load PostgreSQL's dialect everywhere):
+    # of a first delivery nearly everything is new, and only the rest is ever asked for by kind.
+    Index("ix_level_change_not_new", "delivery_id", "kind"),
     Index("ix_level_change_feed_id_supplier_sku", "feed_id", "supplier_sku"),
 )
 

@@ -1,5 +1,7 @@
 """The five verbs and the operator's acts: the only code that changes state. The command line, DAGs and console call these."""
 
+from typing import TYPE_CHECKING, Any
+
 from stockfeed.pipeline.acknowledge import acknowledge, acknowledge_all
 from stockfeed.pipeline.acts import reject_delivery, release_delivery, release_feed, replay_delivery, undo_delivery
 from stockfeed.pipeline.allocate import allocate, register_channels
@@ -17,7 +19,9 @@ from stockfeed.pipeline.publish import publish
 from stockfeed.pipeline.reconcile import reconcile
 from stockfeed.pipeline.retention import retain
 from stockfeed.pipeline.sweep import overdue, sweep
-from stockfeed.pipeline.whole_contract import audit_feed
+
+if TYPE_CHECKING:
+    from stockfeed.pipeline.whole_contract import audit_feed
 
 __all__ = [
     "acknowledge",
@@ -45,3 +49,13 @@ __all__ = [
     "sweep",
     "undo_delivery",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return the audit of contracts, which loads the frame library that most commands do without."""
+    if name == "audit_feed":
+        from stockfeed.pipeline.whole_contract import audit_feed
+
+        return audit_feed
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -41,7 +41,9 @@ def result_of(delivery: Delivery) -> IngestResult:
 def apply(job: Job, connection: Connection, staged: "Staged", findings: Sequence[Finding]) -> IngestResult:
     """Write the levels and everything that belongs to them; the caller commits."""
     delivery, row, now = job.delivery, job.row, job.app.clock()
-    work = levels.Applying(row.id, delivery.id, now, job.config.missing_after, job.config.match == "identity")
+    work = levels.Applying(
+        row.id, delivery.id, now, job.config.missing_after, job.config.match == "identity", in_key_order=staged.in_key_order
+    )
     changes = levels.apply(connection, work)
     feed_before = age.before(job, connection)
     late = is_late_delta(job)

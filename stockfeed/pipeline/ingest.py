@@ -1,7 +1,7 @@
 """The verb ingest: read → normalise → contract → guard → apply, hold or reject, in one commit per delivery."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import Connection
@@ -18,11 +18,14 @@ from stockfeed.pipeline.late_deltas import keep_the_rest
 from stockfeed.pipeline.lease import Lease, hold_lease
 from stockfeed.pipeline.ordering import is_older, microseconds
 from stockfeed.pipeline.results import IngestResult
-from stockfeed.pipeline.stage import Staged, stage, stated_as_of
-from stockfeed.store import deliveries, levels, staging
+from stockfeed.store import deliveries, levels
 from stockfeed.store.deliveries import Delivery
 from stockfeed.store.engine import read, translated
+from stockfeed.store.staged import drop as drop_staged
 from transforms.guard import Against, Profile, from_json, judge
+
+if TYPE_CHECKING:
+    from stockfeed.pipeline.stage import Staged
 
 log = structlog.get_logger()
 
@@ -108,16 +111,19 @@ def _read_and_decide(job: Job) -> IngestResult:
             connection.rollback()
             if engine.dialect.name == "sqlite":
                 connection.execution_options(sqlite_begin="DEFERRED")
-            staging.drop(connection)
+            drop_staged(connection)
             connection.commit()
 
 
-def _stage(job: Job, connection: Connection, path: Path) -> tuple[Job, Staged]:
+def _stage(job: Job, connection: Connection, path: Path) -> "tuple[Job, Staged]":
     """Read the content, and place the delivery in time and space where only its content says so."""
+    from stockfeed.pipeline.stage import stage, stated_as_of  # here: most runs find nothing new, and need no frame library
+    from stockfeed.store.staging import locations
+
     feed = job.config
     staged = stage(connection, feed, path, keep=job.app.settings.rejections_kept, on_batch=lambda _: job.lease.renew())
     if feed.scope == "location":
-        job = job.covering(staging.locations(connection))
+        job = job.covering(locations(connection))
     connection.commit()
     if feed.order_by != "own":
         return job, staged
@@ -125,7 +131,7 @@ def _stage(job: Job, connection: Connection, path: Path) -> tuple[Job, Staged]:
     return job.at(as_of=as_of, order_key=microseconds(as_of)), staged
 
 
-def _decide(job: Job, connection: Any, staged: Staged, found: list[Finding]) -> IngestResult:
+def _decide(job: Job, connection: Any, staged: "Staged", found: list[Finding]) -> IngestResult:
     """Judge what is staged, beside what was `found` already, and apply, hold or reject it."""
     feed = job.config
     if connection.dialect.name == "sqlite":
@@ -154,7 +160,7 @@ def _decide(job: Job, connection: Any, staged: Staged, found: list[Finding]) -> 
     return result
 
 
-def _findings(job: Job, staged: Staged, compared: levels.Compared) -> list[Finding]:
+def _findings(job: Job, staged: "Staged", compared: levels.Compared) -> list[Finding]:
     assert staged.profile is not None
     against = Against(compared.known, compared.present, compared.newly_zero)
     delta = job.config.mode == "delta"

@@ -22,8 +22,9 @@ from stockfeed.pipeline.whole_contract import judge_rest, left_to_great_expectat
 from stockfeed.store import staging
 from transforms import duplicates
 from transforms.contract import Tally, check_batch, finish
+from transforms.duplicates import descents
 from transforms.guard import Profile, profile
-from transforms.lookalikes import lookalike_groups
+from transforms.lookalikes import key_forms, lookalike_groups, suspected
 from transforms.normalise import normalise, plan_as_of
 from transforms.plan import Plan, make_plan
 
@@ -31,6 +32,8 @@ Severity = Literal["row", "note"]
 
 # A snapshot with more rows whose key cannot be read than this cannot prove which SKUs are missing.
 _UNKEYED_SHARE = 0.001
+# Up to so many records out of order, an index grows faster without sorting them first.
+_DISORDERED_SHARE = 0.01
 
 
 @dataclass(slots=True)
@@ -51,6 +54,12 @@ class Staged:
     profile: Profile | None = None
     sample: dict[str, int | None] = field(default_factory=dict)
     sku_column: str = "supplier_sku"  # what the file calls it
+    descents: int = 0  # records whose SKU is smaller than the one before
+
+    @property
+    def in_key_order(self) -> bool:
+        """Whether the records stand nearly in the order of their keys."""
+        return self.descents <= _DISORDERED_SHARE * max(self.rows_accepted, 1)
 
     @property
     def is_complete(self) -> bool:
@@ -75,7 +84,7 @@ def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch
     result, tallies = Staged(), [Tally()] * len(feed.expect)
     hashes: list[pl.Series] = []
     quantities: list[pl.Series] = []
-    keys: list[pl.Series] = []
+    forms: list[pl.DataFrame] = []
     number = 1
     for batch in _ahead(_normalised(feed, path, result)):
         verdict, counted = check_batch(batch, feed.expect)
@@ -85,7 +94,8 @@ def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch
         number += verdict.records.height
         hashes.append(duplicates.key_hashes(verdict.records))
         quantities.append(verdict.records.select(pl.coalesce("available", "on_hand")).to_series())
-        keys.append(verdict.records["supplier_sku"])
+        forms.append(key_forms(verdict.records["supplier_sku"]))
+        result.descents += descents(verdict.records["supplier_sku"])
         _count(result, verdict, keep)
         if on_batch:
             on_batch(result.rows_read)
@@ -93,7 +103,7 @@ def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch
         raise DeliveryError("the file has no header and no rows", "Send the file again.", code="FILE-EMPTY")
     all_hashes = pl.concat(hashes)
     _resolve_duplicates(connection, feed, all_hashes, result, keep)
-    _note_lookalikes(connection, feed, pl.concat(keys), result, keep)
+    _note_lookalikes(connection, feed, pl.concat(forms), result, keep)
     result.findings += finish(feed.expect, tallies)
     _judge_rest(connection, feed, result, keep)
     result.rejections.sort(key=lambda r: r.row or 0)
@@ -213,14 +223,19 @@ def _recount(connection: Connection, feed: Feed, rows: pl.DataFrame, found: dupl
         result.skipped["duplicate"] += gone.height - rejected
 
 
-def _note_lookalikes(connection: Connection, feed: Feed, keys: pl.Series, result: Staged, keep: int) -> None:
-    groups = lookalike_groups(keys)
-    if not groups.height:
+def _note_lookalikes(connection: Connection, feed: Feed, forms: pl.DataFrame, result: Staged, keep: int) -> None:
+    """Tell of keys that look alike; `forms` are the `key_forms` of all records, numbered from 1."""
+    suspects = suspected(forms)
+    if not suspects.len():
+        return
+    staging.pick(connection, suspects)
+    rows = staging.picked_records(connection)
+    rows = rows.filter(pl.col("supplier_sku").is_in(lookalike_groups(rows["supplier_sku"])["key"].implode()))
+    if not rows.height:
         return
     severity: Severity = "row" if feed.sku_case == "fold" else "note"
-    staging.pick(connection, keys.is_in(groups["key"].implode()).arg_true() + 1)
-    rows = staging.picked_records(connection)
     told, column = rows.unique("row", keep="first", maintain_order=True), result.sku_column
+    staging.pick(connection, rows["n"])
     found = [
         rejection("SKU-LOOKALIKE", row=r["row"], line=r["line"], column=column, value=r["supplier_sku"], severity=severity)
         for r in told.head(_room(result, keep)).iter_rows(named=True)

@@ -28,9 +28,8 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from schemas.records import KEY_COLUMNS
+from schemas.columns import KEY_COLUMNS
 from schemas.tables import (
     ats_change,
     available_to_sell,
@@ -43,7 +42,7 @@ from schemas.tables import (
     publication,
     reservation,
 )
-from stockfeed.store.engine import next_change_ids
+from stockfeed.store.engine import insert_or, next_change_ids
 from transforms.availability import Level, Reserved, SkuStock
 
 _temporary = MetaData()
@@ -125,8 +124,7 @@ def drop_temporary(connection: Connection) -> None:
 
 
 def _insert_dirty(connection: Connection) -> Any:
-    build = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return build(dirty).on_conflict_do_nothing()
+    return insert_or(connection, dirty).on_conflict_do_nothing()
 
 
 def _add_changed_levels(connection: Connection, after: int, upto: int) -> None:

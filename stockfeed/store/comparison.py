@@ -25,9 +25,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from schemas.records import KEY_COLUMNS
-from schemas.tables import inventory
-from stockfeed.store.staging import analyze, effective, index_keys, rejected_key, staged
+from schemas.columns import KEY_COLUMNS
+from schemas.tables import BigId, inventory
+from stockfeed.store.staged import analyze, effective, index_keys, rejected_key, staged
 
 VALUE_COLUMNS = ("on_hand", "available", "on_order", "unit", "next_available_on", "unit_cost", "currency", "gtin", "mpn")
 
@@ -36,7 +36,7 @@ _temporary = MetaData()
 difference = Table(
     "difference",
     _temporary,
-    Column("n", BigInteger, primary_key=True, autoincrement=False),
+    Column("n", BigId, primary_key=True, autoincrement=False),
     Column("is_new", SmallInteger),
     Column("was_known", SmallInteger),
     Column("was", BigInteger),
@@ -86,9 +86,9 @@ def compare(
     """
     _temporary.create_all(connection, checkfirst=False)
     total = connection.execute(select(func.count()).select_from(staged)).scalar_one()
-    levels = connection.execute(select(func.count()).where(inventory.c.feed_id == feed_id)).scalar_one()
-    if levels == 0:
+    if not has_levels(connection, feed_id):
         return Compared(total, 0, 0, 0, 0, 0)
+    levels, known_count = _count_levels(connection, feed_id, scope_locations=scope_locations)
     analyze(connection)
     _fill_difference(connection, feed_id)
     row = connection.execute(
@@ -100,8 +100,6 @@ def compare(
     ).one()
     if find_absent and total - row.new < levels:
         _fill_absent(connection, feed_id, scope_locations=scope_locations)
-    known = select(func.count()).where(inventory.c.feed_id == feed_id, _is_known())
-    known_count = connection.execute(known.where(_in_scope()) if scope_locations else known).scalar_one()
     gone = select(func.count()).select_from(absent)
     known_gone = connection.execute(gone.where(absent.c.was_known == 1, absent.c.rejected == 0)).scalar_one()
     if not is_complete:
@@ -109,6 +107,19 @@ def compare(
     counted = connection.execute(gone).scalar_one()
     new = int(row.new)
     return Compared(new, row.rows - new, known_count, known_count - known_gone, row.newly_zero, counted)
+
+
+def has_levels(connection: Connection, feed_id: int) -> bool:
+    """Return whether the feed has any level yet."""
+    return bool(connection.execute(select(exists().where(inventory.c.feed_id == feed_id))).scalar())
+
+
+def _count_levels(connection: Connection, feed_id: int, *, scope_locations: bool) -> tuple[int, int]:
+    """Return how many levels the feed has, and how many of those in scope are known, in one pass over them."""
+    known = and_(_is_known(), _in_scope()) if scope_locations else _is_known()
+    counted = select(func.count(), func.count().filter(known)).where(inventory.c.feed_id == feed_id)
+    levels, known_count = connection.execute(counted).one()
+    return int(levels), int(known_count)
 
 
 def _in_scope() -> ColumnElement[bool]:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from schemas.records import KEY_COLUMNS
+from schemas.columns import KEY_COLUMNS
 from schemas.tables import delivery, feed, feed_location, inventory
 from stockfeed.store.pieces import pieces
-from stockfeed.store.staging import staged
+from stockfeed.store.staged import staged
 from transforms.sales import is_contained
 
 Level = Any  # sku, feed_id, location, delivery_id, missing_count, unconfirmed_count, missing_after, on_hand, available

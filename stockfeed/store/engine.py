@@ -11,7 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, make_url, text
 
 from schemas.errors import ConfigError, PermanentError, StockfeedError, TransientError
 
@@ -154,6 +154,17 @@ def _operational(name: str, error: exc.DBAPIError) -> StockfeedError:
         if any(mark in words for mark in marks):
             return kind(f"the database {name} {sentence}", remedy, words)
     return TransientError(f"the database {name} cannot be reached", "Check that it runs, then try again.", words)
+
+
+def insert_or(connection: Connection, table: Table) -> Any:
+    """Return the INSERT of this database's dialect, which knows ON CONFLICT; the other dialect is not even loaded."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        return sqlite_insert(table)
+    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+    return postgresql_insert(table)
 
 
 def next_change_ids(connection: Connection, count: int) -> int:

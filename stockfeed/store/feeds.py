@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from schemas.feed_config import Feed, Supplier
 from schemas.tables import feed
 from stockfeed.store import places
+from stockfeed.store.engine import insert_or
 from stockfeed.store.marks import mark
 
 
@@ -77,8 +77,8 @@ def register(connection: Connection, feeds: Iterable[tuple[str, Supplier, Feed, 
         row = present.get(code)
         if row is None:
             # another process may register the same new feed at this moment
-            build = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-            connection.execute(build(feed).values(code=code, in_shadow=True, **values).on_conflict_do_nothing())
+            new = insert_or(connection, feed).values(code=code, in_shadow=True, **values)
+            connection.execute(new.on_conflict_do_nothing())
         elif row.policy != values["policy"] or row.config_version != version:
             stale_at = row.as_of + config.stale_after if row.as_of else None
             connection.execute(update(feed).where(feed.c.id == row.id).values(**values, stale_at=stale_at))

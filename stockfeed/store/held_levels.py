@@ -7,10 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, literal, select
 
-from schemas.records import KEY_COLUMNS
+from schemas.columns import KEY_COLUMNS
 from schemas.tables import held_level
 from stockfeed.store.marks import mark
-from stockfeed.store.staging import effective, staged
+from stockfeed.store.staged import effective, staged
 
 
 def keep(connection: Connection, feed_id: int, delivery_id: int, at: datetime) -> None:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, insert, literal, null, select, text
+from sqlalchemy import Connection, Select, and_, exists, func, insert, literal, null, select, text
 from sqlalchemy.sql.elements import ColumnElement
 
-from schemas.records import KEY_COLUMNS
+from schemas.columns import KEY_COLUMNS
 from schemas.tables import inventory, level_change, product_link
 from stockfeed.store.comparison import VALUE_COLUMNS, difference, same_key
 from stockfeed.store.engine import next_change_ids
-from stockfeed.store.staging import staged
+from stockfeed.store.staged import staged
 
 _STATE_COLUMNS = ("sku", *VALUE_COLUMNS, "delivery_id", "source_row", "missing_count", "unconfirmed_count", "confirmed_delivery_id")
 
@@ -26,6 +26,7 @@ class Applying:
     at: datetime
     missing_after: int
     identity_match: bool  # a supplier SKU without a ProductLink is the master SKU
+    in_key_order: bool = False  # nearly every staged row has a greater key than the one before it
 
 
 def master_sku(connection: Connection, job: Applying) -> ColumnElement[Any]:
@@ -45,22 +46,33 @@ _HISTORY = (
 )  # fmt: skip
 
 
+def write_all_new(connection: Connection, job: Applying) -> int:
+    """Record kind "new" for all staged rows and return how many. Their change ids have the gaps that their numbers have."""
+    count, last = connection.execute(select(func.count(), func.max(staged.c.n)).select_from(staged)).one()
+    if count:
+        rows = _new_rows(connection, job, staged.c.n + next_change_ids(connection, last))
+        connection.execute(insert(level_change).from_select(list(_HISTORY), rows))
+    return int(count)
+
+
 def write_new(connection: Connection, job: Applying, numbers: Any) -> None:
     """Record kind "new" for the staged rows whose numbers a query gives."""
     count = connection.execute(select(func.count()).select_from(numbers.subquery())).scalar_one()
-    if not count:
-        return
-    base = next_change_ids(connection, count)
-    whole = connection.execute(select(func.count()).select_from(staged)).scalar_one() == count
-    at = literal(job.at, level_change.c.at.type)
-    rows = select(
-        func.row_number().over(order_by=staged.c.n) + base,
+    if count:
+        change_id = func.row_number().over(order_by=staged.c.n) + next_change_ids(connection, count)
+        rows = _new_rows(connection, job, change_id).where(staged.c.n.in_(numbers))
+        connection.execute(insert(level_change).from_select(list(_HISTORY), rows))
+
+
+def _new_rows(connection: Connection, job: Applying, change_id: ColumnElement[int]) -> Select[Any]:
+    return select(
+        change_id,
         literal(job.feed_id),
         *(staged.c[name] for name in KEY_COLUMNS),
         master_sku(connection, job),
         literal("new"),
         literal(job.delivery_id),
-        at,
+        literal(job.at, level_change.c.at.type),
         null(),
         null(),
         null(),
@@ -68,9 +80,6 @@ def write_new(connection: Connection, job: Applying, numbers: Any) -> None:
         staged.c.available,
         staged.c.on_order,
     )
-    if not whole:
-        rows = rows.where(staged.c.n.in_(numbers))
-    connection.execute(insert(level_change).from_select(list(_HISTORY), rows))
 
 
 def _before(connection: Connection) -> ColumnElement[Any]:

@@ -5,15 +5,15 @@ Every statement runs inside the caller's applying transaction; the difference is
 
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, and_, case, func, insert, literal, literal_column, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from schemas.records import KEY_COLUMNS
+from schemas.columns import KEY_COLUMNS
 from schemas.tables import feed, inventory, level_change
 from stockfeed.store import history
-from stockfeed.store.comparison import VALUE_COLUMNS, Compared, absent, compare, difference, same_key
+from stockfeed.store.comparison import VALUE_COLUMNS, Compared, absent, compare, difference, has_levels, same_key
 from stockfeed.store.history import Applying, master_sku
-from stockfeed.store.staging import staged
+from stockfeed.store.staged import staged
 
 __all__ = [
     "Applying",
@@ -28,7 +28,7 @@ __all__ = [
 
 def apply(connection: Connection, job: Applying) -> int:
     """Write the difference and the absences to `inventory` and `level_change`; return how many levels changed."""
-    if connection.execute(select(func.count()).where(inventory.c.feed_id == job.feed_id)).scalar_one() == 0:
+    if not has_levels(connection, job.feed_id):
         return _first_load(connection, job)
     changes = history.write_difference(connection, job)
     _write_new(connection, job)
@@ -53,12 +53,13 @@ def _staged_level(connection: Connection, job: Applying) -> tuple[list[str], lis
 
 
 def _first_load(connection: Connection, job: Applying) -> int:
-    count = connection.execute(select(func.count()).select_from(staged)).scalar_one()
+    """Write every staged row as a new level, in the order of the keys: both databases fill their index from one end then."""
     names, values = _staged_level(connection, job)
-    ordered = select(*values).select_from(staged).order_by(*(staged.c[name] for name in KEY_COLUMNS))
-    connection.execute(insert(inventory).from_select(names, ordered))
-    history.write_new(connection, job, select(staged.c.n))
-    return int(count)
+    rows = select(*values).select_from(staged)
+    if not job.in_key_order:  # else the order in which they were staged is good enough, and costs no sorting
+        rows = rows.order_by(*(staged.c[name] for name in KEY_COLUMNS))
+    connection.execute(insert(inventory).from_select(names, rows))
+    return history.write_all_new(connection, job)
 
 
 def _write_new(connection: Connection, job: Applying) -> None:
@@ -100,6 +101,8 @@ def count_missing(connection: Connection, job: Applying, keys: Any) -> int:
 
     A level that is already at the limit is left alone, so a long-gone SKU costs no writes.
     """
+    if connection.execute(keys.limit(1)).first() is None:
+        return 0  # without walking all levels to find that out
     here = and_(
         inventory.c.feed_id == job.feed_id,
         inventory.c.missing_count < job.missing_after,
@@ -121,6 +124,8 @@ def count_unconfirmed(connection: Connection, job: Applying, keys: Any) -> int:
 
     They are in the delivery, so they are no longer missing in a row.
     """
+    if connection.execute(keys.limit(1)).first() is None:
+        return 0
     here = and_(
         inventory.c.feed_id == job.feed_id,
         inventory.c.unconfirmed_count < job.missing_after,
@@ -141,6 +146,7 @@ def _keep_confirmation(job: Applying) -> dict[str, Any]:
 
 def counted_by(feed_id: int, delivery_id: int, kind: str) -> Any:
     """Return the query for keys that a delivery found "missing" or "unconfirmed": the same bytes find them so again."""
+    not_new = level_change.c.kind != literal_column("'new'")  # as ix_level_change_not_new says it: both databases use it then
     return select(*(level_change.c[name] for name in KEY_COLUMNS)).where(
-        level_change.c.delivery_id == delivery_id, level_change.c.feed_id == feed_id, level_change.c.kind == kind
+        level_change.c.delivery_id == delivery_id, level_change.c.feed_id == feed_id, level_change.c.kind == kind, not_new
     )

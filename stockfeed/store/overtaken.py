@@ -2,9 +2,9 @@
 
 from sqlalchemy import Column, Connection, MetaData, Table, Text, delete, distinct, exists, func, insert, select, text
 
-from schemas.records import KEY_COLUMNS
+from schemas.columns import KEY_COLUMNS
 from stockfeed.store.comparison import same_key
-from stockfeed.store.staging import staged
+from stockfeed.store.staged import staged
 
 _temporary = MetaData()
 newer_key = Table("newer_key", _temporary, *(Column(name, Text) for name in KEY_COLUMNS), prefixes=["TEMPORARY"])

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from schemas.records import KEY_COLUMNS
+from schemas.columns import KEY_COLUMNS
 from schemas.tables import inventory, level_change
 from stockfeed.store.comparison import VALUE_COLUMNS, same_key
 from stockfeed.store.engine import next_change_ids

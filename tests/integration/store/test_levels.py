@@ -213,3 +213,42 @@ def test_the_public_view_shows_units(stock):
     with write(stock.engine) as connection:
         row = connection.execute(text("SELECT feed, supplier_sku, on_hand, source_row, delivery_id FROM inventory_v1")).one()
     assert (row.feed, row.supplier_sku, float(row.on_hand), row.source_row, row.delivery_id) == ("acme.stock", "A", 3.0, 2, 1)
+
+
+def test_loads_of_every_size_arrive_whole_and_in_order(stock) -> None:
+    rows = [(f"S{n:04}", None if n % 3 else n, "W" if n % 2 else "") for n in range(257)]
+    assert stock.deliver(rows)[1] == 257
+    assert {key: level.on_hand for key, level in stock.levels().items()} == {
+        (sku, location): None if quantity is None else quantity * 1000 for sku, quantity, location in rows
+    }
+    assert {sku: level.source_row for (sku, _), level in stock.levels().items()} == {
+        row[0]: n for n, row in enumerate(rows, start=2)
+    }
+
+
+def test_a_batch_without_records_is_loaded_as_nothing(stock) -> None:
+    assert stock.deliver([])[1] == 0
+    assert stock.deliver([("A", 1)])[1] == 1
+
+
+def test_history_of_a_first_load_is_numbered_in_file_order_even_where_rows_left_it(stock) -> None:
+    with write(stock.engine) as connection:
+        staging.create(connection)
+        staging.load_records(connection, records([("C", 3), ("B", 2), ("A", 1)]), 1)
+        staging.pick(connection, pl.Series([2]))
+        staging.delete_picked(connection)
+        assert levels.apply(connection, levels.Applying(1, 1, AT, 2, identity_match=True)) == 2
+        staging.drop(connection)
+    assert stock.deliver([("C", 3), ("D", 4)])[1] == 2
+    with write(stock.engine) as connection:
+        history = connection.execute(select(level_change.c.supplier_sku, level_change.c.kind).order_by(level_change.c.id)).all()
+    assert [tuple(row) for row in history] == [("C", "new"), ("A", "new"), ("D", "new"), ("A", "missing")]
+
+
+def test_levels_written_in_file_order_are_those_written_in_key_order(stock) -> None:
+    with write(stock.engine) as connection:
+        staging.create(connection)
+        staging.load_records(connection, records([("B", 2), ("A", 1)]), 1)
+        levels.apply(connection, levels.Applying(1, 1, AT, 2, identity_match=True, in_key_order=True))
+        staging.drop(connection)
+    assert stock.on_hand() == {"A": 1000, "B": 2000}

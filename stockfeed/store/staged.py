@@ -1,0 +1,61 @@
+"""The temporary tables that one delivery is read into before it is compared with the current levels.
+
+They belong to one connection: nothing is locked and nothing is visible while a delivery is parsed. Loads no frame library,
+so that commands that read no file start quickly.
+"""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, Date, MetaData, Table, Text, func, text
+from sqlalchemy.sql.elements import ColumnElement
+
+from schemas.columns import KEY_COLUMNS, RECORD_COLUMNS
+from schemas.tables import BigId
+
+_temporary = MetaData()
+_KINDS: dict[str, Any] = {"integer": BigInteger, "text": Text, "date": Date}
+
+#: One row per StockRecord; `n` numbers them 1, 2, 3 … in file order.
+staged = Table(
+    "staged",
+    _temporary,
+    Column("n", BigId, primary_key=True, autoincrement=False),
+    *(Column(name, _KINDS[kind]) for name, kind in RECORD_COLUMNS.items()),
+    prefixes=["TEMPORARY"],
+)
+
+#: Keys of rejected rows whose key could be read: "unconfirmed".
+rejected_key = Table("rejected_key", _temporary, *(Column(name, Text) for name in KEY_COLUMNS), prefixes=["TEMPORARY"])
+
+#: Numbers of staged rows, for set operations on a few of them.
+picked = Table("picked", _temporary, Column("n", BigId, primary_key=True, autoincrement=False), prefixes=["TEMPORARY"])
+
+
+def create(connection: Connection) -> None:
+    """Make the temporary tables, empty; what an earlier delivery left on this connection is dropped."""
+    drop(connection)
+    _temporary.create_all(connection, checkfirst=False)
+
+
+def drop(connection: Connection) -> None:
+    """Drop the temporary tables of this connection, also those made later by the merge."""
+    schema = "temp." if connection.dialect.name == "sqlite" else "pg_temp."
+    for name in ("staged", "rejected_key", "picked", "difference", "absent"):
+        connection.execute(text(f"DROP TABLE IF EXISTS {schema}{name}"))
+
+
+def analyze(connection: Connection) -> None:
+    """Let PostgreSQL know how many rows were staged, so that it plans hash joins."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("ANALYZE staged"))
+
+
+def index_keys(connection: Connection) -> None:
+    """Make staged keys quick to look up (SQLite has no hash join)."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("CREATE INDEX temp.ix_staged_key ON staged (supplier_sku, location, condition)"))
+
+
+def effective(table: Any) -> ColumnElement[int]:
+    """Return the quantity that counts: available, else on hand (thousandths; null when both are unknown)."""
+    return func.coalesce(table.c.available, table.c.on_hand)
