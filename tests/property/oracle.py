@@ -81,7 +81,7 @@ class FeedOracle:
             self._overtake(number, "superseded")
         return self.states[number]
 
-    def _decide(self, number: int, now: int, *, forced: bool, attempts: int) -> str:
+    def _decide(self, number: int, now: int, *, forced: bool, attempts: int) -> str:  # noqa: PLR0911 (one line an end)
         if attempts >= 3 and not forced:
             return "rejected"
         if self.mode == "delta" and not forced and self._blocked(number):
