@@ -120,8 +120,8 @@ def main() -> int:
         while total < chosen.steps and time.monotonic() - begun < 60 * chosen.minutes:
             steps, problem = run_round(make, number, lives=chosen.lives, length=chosen.length)
             total, broken = total + steps, broken + bool(problem)
-            line = {"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", "database": chosen.database, "seed": number, "lives": chosen.lives,
-                    "length": chosen.length, "steps": steps, "violations": int(bool(problem))}  # fmt: skip
+            line = {"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", "database": chosen.database, "seed": number}
+            line |= {"lives": chosen.lives, "length": chosen.length, "steps": steps, "violations": int(bool(problem))}
             with chosen.out.open("a") as file:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps({**line, "total": total}), flush=True)
