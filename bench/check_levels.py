@@ -47,12 +47,14 @@ def fill(engine: Engine, rows: int) -> None:
         ),
         (
             f"INSERT INTO level_change (id, feed_id, supplier_sku, location, condition, sku, kind, delivery_id, at, before,"
-            f" on_hand_before, on_hand_after) SELECT {rows} + n, 1, {sku}, '', '', {sku}, 'changed', 2, {at}, {BEFORE[kind]}, 5000, 6000 {numbered}"
-            f" WHERE n <= {tenth}"
+            f" on_hand_before, on_hand_after)"
+            f" SELECT {rows} + n, 1, {sku}, '', '', {sku}, 'changed', 2, {at}, {BEFORE[kind]}, 5000, 6000"
+            f" {numbered} WHERE n <= {tenth}"
         ),
         (
             f"INSERT INTO available_to_sell (channel, sku, channel_location, quantity, version, reason_code, steps, computed_at)"
-            f" SELECT 'shop', {sku}, 'main', CASE WHEN n <= {tenth} THEN 6 ELSE 5 END, 1, 'in_stock', '[]', {at} {numbered}"
+            f" SELECT 'shop', {sku}, 'main', CASE WHEN n <= {tenth} THEN 6 ELSE 5 END, 1, 'in_stock', '[]',"
+            f" {at} {numbered}"
         ),
         (
             f"INSERT INTO ats_change (id, channel, sku, channel_location, version, after, reason_code, at)"
