@@ -82,7 +82,8 @@ def ledger_faults(connection: Connection, now: datetime) -> Iterator[Fault]:
     yield from _leases(connection, now)
     yield from _interleaved(book.written)
     names = ", ".join(Entry._fields)
-    rows = connection.execution_options(yield_per=1000).execute(text(f"SELECT {names} FROM delivery ORDER BY feed_id, id"))  # noqa: S608 (our own names)
+    query = text(f"SELECT {names} FROM delivery ORDER BY feed_id, id")  # noqa: S608 (our own names)
+    rows = connection.execute(query, execution_options={"yield_per": 1000})
     for feed_id, entries in groupby(map(_entry, rows), key=lambda entry: entry.feed_id):
         yield from _feed_faults(book, feed_id, list(entries))
 

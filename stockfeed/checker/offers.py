@@ -75,16 +75,18 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         "I15",
         "a quantity to sell names a delivery that is not in the ledger as its cause",
         (
-            "SELECT c.channel || ', ' || c.sku FROM ats_change c WHERE c.cause LIKE 'delivery %' AND c.cause NOT LIKE '% undone' "
-            "AND NOT EXISTS (SELECT 1 FROM delivery d WHERE 'delivery ' || d.id = c.cause)"
+            "SELECT c.place FROM (SELECT cause, MIN(channel || ', ' || sku) AS place FROM ats_change "
+            "WHERE cause LIKE 'delivery %' AND cause NOT LIKE '% undone' GROUP BY cause) c "
+            "LEFT JOIN (SELECT 'delivery ' || id AS name FROM delivery) d ON d.name = c.cause WHERE d.name IS NULL"
         ),
     ),
     (
         "I17",
         "a sale is released by a delivery that is not applied",
         (
-            "SELECT 'reservation ' || r.id || ', ' || r.sku FROM reservation r WHERE r.released_by LIKE 'delivery %' "
-            "AND NOT EXISTS (SELECT 1 FROM delivery d WHERE 'delivery ' || d.id = r.released_by AND d.state = 'applied')"
+            "SELECT 'reservation ' || r.id || ', ' || r.sku FROM reservation r LEFT JOIN ("
+            "SELECT 'delivery ' || id AS name FROM delivery WHERE state = 'applied') d ON d.name = r.released_by "
+            "WHERE r.released_by LIKE 'delivery %' AND d.name IS NULL"
         ),
     ),
 )

@@ -1,11 +1,13 @@
 """A supplier's folders, a configuration and a database, and real processes that work on them at once.
 
-The processes are forked from one that has imported the application but never used it, so that each starts at once. The
+The processes are forked from one that has imported what starts no threads (Polars does, so each process imports the
+pipeline itself): a fork takes no threads along, and would wait for them for ever. The
 clock is handed in: an offset in seconds that a file holds and that is read anew at each look at it.
 """
 
 import os
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +19,6 @@ import structlog
 from sqlalchemy import event, text
 
 from schemas.errors import ConfigError, PermanentError, TransientError
-from stockfeed import pipeline
 from stockfeed.bootstrap import open_app, utc_now
 from stockfeed.checker import check_database
 from stockfeed.settings import load_settings
@@ -87,6 +88,7 @@ class Site:
 
     def start(self, act: Callable[[Any], object], *, stop_at: int = 0, own_offset: int | None = None) -> int:
         """Fork a process that opens the application and acts; it stops itself (SIGSTOP) at its n-th statement."""
+        assert "polars" not in sys.modules, "a fork would wait for its threads for ever"
         process = os.fork()
         if process:
             return process
@@ -181,6 +183,8 @@ def syncing(*codes: str) -> Callable[[Any], None]:
     """Return what collects and ingests these feeds; a feed that another process has is an error (75)."""
 
     def act(app: Any) -> None:
+        from stockfeed import pipeline
+
         for code in codes:
             for number in pipeline.collect(app, f"acme.{code}").delivery_ids:
                 pipeline.ingest(app, number)

@@ -96,7 +96,7 @@ _DAMAGES = [
     ("I5", "acme.stock, A", ["UPDATE inventory SET on_hand = 6000 WHERE supplier_sku = 'A'"]),
     ("I5", "acme.stock, A", ["UPDATE inventory SET available = 0 WHERE supplier_sku = 'A'"]),
     ("I5", "acme.stock, A", ["UPDATE inventory SET on_order = 1 WHERE supplier_sku = 'A'"]),
-    ("I5", "feed 1, B", ["DELETE FROM inventory WHERE supplier_sku = 'B'"]),
+    ("I5", "acme.stock, B", ["DELETE FROM inventory WHERE supplier_sku = 'B'"]),
     ("I5", "feed 1, B", ["DELETE FROM level_change WHERE supplier_sku = 'B'"]),
     ("I5", "feed 1, A", ["UPDATE level_change SET on_hand_before = 1 WHERE delivery_id = 2"]),
     ("I5", "shop, B", ["UPDATE available_to_sell SET quantity = 4 WHERE sku = 'B'"]),
