@@ -6,11 +6,11 @@ BIN := .venv/bin
 READY := .venv/.synced
 WORKERS ?= 2
 
-.PHONY: help demo test check fmt docs airflow bench clean
+.PHONY: help demo test check fmt docs airflow bench model concurrency clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY)  ## show everything at work on this machine; ONCE=1 ends by itself
 	@ONCE=$(ONCE) $(BIN)/stockfeed demo
@@ -38,6 +38,12 @@ airflow: $(READY)  ## Airflow on this machine with your config/ (PORT=8080)
 
 bench: $(READY)  ## measure on this machine, limits beside (ROUNDS=3 ONLY=sqlite,postgresql,small,channels)
 	@ROWS=$(ROWS) ROUNDS=$(ROUNDS) ONLY=$(ONLY) $(BIN)/python bench/measure.py
+
+model: $(READY)  ## random lives against an oracle (STEPS=50000 DATABASE=sqlite SEED=1)
+	@$(BIN)/python -m tests.property.campaign --steps $(or $(STEPS),50000) --database $(or $(DATABASE),sqlite) --seed $(or $(SEED),1)
+
+concurrency: $(READY)  ## real processes at once, on both databases (CASES=200 SEED=1)
+	@$(BIN)/python -m tests.concurrency.campaign --cases $(or $(CASES),200) --seed $(or $(SEED),1)
 
 clean:  ## remove the environment, caches and the demo's folder; never your config or database
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .state/demo

@@ -46,7 +46,8 @@ def open_app(
 
     Raises ConfigError with every mistake of every configuration file.
     """
-    engine = make_engine(settings.database_url, busy_seconds=settings.busy_seconds)
+    # who says nothing for longer than a lease lasts has lost it: its transaction must not outlive it (I11)
+    engine = make_engine(settings.database_url, busy_seconds=settings.busy_seconds, idle_seconds=settings.lease_seconds)
     try:
         yield App(
             settings=settings,

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -116,8 +116,14 @@ class Shop:
             return list(self.stock.log)
 
     def log_lines(self) -> list[str]:
-        """Return the channel log as NDJSON lines, for the invariant checker."""
-        return [json.dumps({**asdict(entry), "at": entry.at.isoformat()}) + "\n" for entry in self.log]
+        """Return the channel log as NDJSON lines for `stockfeed db check`: every event, then what is shown now."""
+        return [json.dumps(event) + "\n" for event in self.stock.events()]
+
+    def write_log(self, path: Path) -> None:
+        """Write the channel log to a file; a reader sees the whole one or none."""
+        part = path.with_name(path.name + ".part")
+        part.write_text("".join(self.log_lines()), encoding="utf-8")
+        part.replace(path)
 
     # bad days
 
@@ -190,6 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--token-env", default="STOCKFEED_DEMO_SHOP_TOKEN", help="environment variable that holds the access token")
     parser.add_argument("--latency-ms", type=float, default=0.0)
+    parser.add_argument("--channel-log", type=Path, help="written when the shop ends: what it received, sold and shows")
     chosen = parser.parse_args(arguments)
     token = os.environ.get(chosen.token_env)
     if not token:
@@ -204,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         part.replace(chosen.port_file)  # a reader sees the whole number or no file
         print(f"demo shop: {shop.url}", flush=True)
         stopped.wait()
+        if chosen.channel_log:
+            shop.write_log(chosen.channel_log)
     return 0
 
 

@@ -5,7 +5,7 @@ Never speaks HTTP or GraphQL, and starts empty: nothing outlives the process.
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,6 +62,16 @@ class Sale:
     units: int
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A quantity that a person set in the shop's own admin."""
+
+    at: datetime
+    sku: str
+    location: str
+    quantity: int
+
+
 class ShopStock:
     """The shop's state. Every method is one step for all threads."""
 
@@ -70,6 +80,7 @@ class ShopStock:
         self.items: dict[str, ShopItem] = {}
         self.log: list[AcceptedSet] = []
         self.sales: list[Sale] = []
+        self.edits: list[Edit] = []
         self.remembers_keys = True  # False: a shop whose idempotency does not work
         self._folded: dict[str, list[ShopItem]] = {}
         self._keys: dict[str, tuple[Any, bool]] = {}
@@ -116,9 +127,24 @@ class ShopStock:
             return sold
 
     def edit(self, sku: str, quantity: int, location: str | None = None) -> None:
-        """Set a quantity as a person in the shop's own admin would: it is no sale and not in the channel log."""
+        """Set a quantity as a person in the shop's own admin would: it is no sale, and nothing that we sent."""
         with self.lock:
-            self.item(sku).available[location or next(iter(self.locations))] = quantity
+            place = location or next(iter(self.locations))
+            self.item(sku).available[place] = quantity
+            self.edits.append(Edit(self._now(), sku, place, quantity))
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the channel log (see stockfeed.checker.channel_log): what was set, sold and edited, then what is shown now."""
+        with self.lock:
+            kinds = (("set", self.log), ("sold", self.sales), ("edited", self.edits))
+            happened = [(entry.at, {"type": kind, **asdict(entry)}) for kind, entries in kinds for entry in entries]
+            ordered = [{**event, "at": at.isoformat()} for at, event in sorted(happened, key=lambda pair: pair[0])]
+            at = self._now().isoformat()
+            return ordered + [
+                {"type": "shown", "at": at, "sku": item.sku, "location": place, "quantity": quantity}
+                for item in self.items.values()
+                for place, quantity in item.available.items()
+            ]
 
     def once(self, key: str, request: object, act: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
         """Return the errors of `act`, run once per key: a repeat gets the first answer, and a failed key needs a new one."""

@@ -29,8 +29,12 @@ def _dumps(value: object) -> str:
     return json.dumps(value, default=_json_default, ensure_ascii=False, sort_keys=True)
 
 
-def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS) -> Engine:
-    """Return an engine for `url` (sqlite:///path or postgresql://…); nothing is connected yet."""
+def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: float | None = None) -> Engine:
+    """Return an engine for `url` (sqlite:///path or postgresql://…); nothing is connected yet.
+
+    `idle_seconds`: PostgreSQL ends a session that is silent inside a transaction for so long, so that a worker that sleeps
+    does not keep its locks from all others.
+    """
     try:
         parsed = make_url(url)
     except exc.ArgumentError as error:
@@ -41,7 +45,10 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS) -> Engine:
         return _sqlite_engine(url, busy_seconds)
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(parsed, json_serializer=_dumps, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        options: dict[str, Any] = {"connect_timeout": 10}
+        if idle_seconds is not None and "options" not in parsed.query:
+            options["options"] = f"-c idle_in_transaction_session_timeout={int(idle_seconds * 1000)}"
+        return create_engine(parsed, json_serializer=_dumps, pool_pre_ping=True, connect_args=options)
     raise ConfigError(
         f"unknown kind of database: {parsed.get_backend_name()}", "Use sqlite:///path or postgresql://user@host/name."
     )
@@ -103,8 +110,8 @@ def translated(engine: Engine) -> Iterator[None]:
         raise
     except exc.OperationalError as error:
         raise _operational(name, error) from error
-    except exc.InternalError as error:  # psycopg: a write to a read-only server, a standby for example
-        if "read-only" not in str(error.orig):
+    except exc.InternalError as error:  # psycopg: a write to a read-only server, or a session that was silent for too long
+        if not any(words in str(error.orig) for words in ("read-only", "idle-in-transaction")):
             raise
         raise _operational(name, error) from error
     except exc.InterfaceError as error:
@@ -137,6 +144,12 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[StockfeedError], str, str], ...] = 
         TransientError,
         "could not be read or written: its disk is full or faulty",
         "Free some space, or check the disk, then run the same command again.",
+    ),
+    (
+        ("idle-in-transaction",),
+        TransientError,
+        "ended a transaction in which this process was silent for too long",
+        "Nothing of it was written; run the same command again.",
     ),
     (("readonly", "read-only"), PermanentError, "is read-only", "Give the process write access to it."),
     (("unable to open",), ConfigError, "cannot be opened", "Check STOCKFEED_DATABASE_URL and the folder's access rights."),

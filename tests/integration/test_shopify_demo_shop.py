@@ -83,12 +83,17 @@ def test_the_log_tells_every_accepted_quantity_in_order(shop):
     channel = shop_channel(shop)
     [a] = publish_items(channel, {"A": 9}, expected={"A": 5})
     list(channel.publish([a]))
+    shop.sell("A", 2)
+    shop.stock.edit("A", 9)
     lines = [json.loads(line) for line in call(shop.url + "/log.ndjson")[2].splitlines()]
-    assert [(line["sku"], line["before"], line["quantity"]) for line in lines] == [("A", 5, 9)]
+    assert [(line["type"], line["sku"], line.get("quantity", line.get("units"))) for line in lines] == [
+        ("set", "A", 9), ("sold", "A", 2), ("edited", "A", 9), ("shown", "A", 9)
+    ]  # fmt: skip
+    assert lines[0]["before"] == 5
     assert lines[0]["key"]
     assert lines[0]["at"].endswith("+00:00")
     stock = json.loads(call(shop.url + "/stock.json")[2])
-    assert stock[0] == {"sku": "A", "tracked": True, "available": {"gid://shopify/Location/1": 9}, "sold": 0}
+    assert stock[0] == {"sku": "A", "tracked": True, "available": {"gid://shopify/Location/1": 9}, "sold": 2}
 
 
 @pytest.mark.parametrize(

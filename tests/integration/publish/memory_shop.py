@@ -1,7 +1,9 @@
 """A shop in memory that keeps stock, sells it, remembers idempotency keys and fails on command. It is the truth of a test."""
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from schemas.errors import TransientError
 from schemas.publishing import ItemResult, Listing, Observed, PublishItem
@@ -57,6 +59,13 @@ class MemoryShop:
 
     def shows(self, sku: str, location: str = PLACE) -> int:
         return self.stock[sku, location]
+
+    def write_log(self, path: Path) -> Path:
+        """Write the channel log: every quantity taken, in order, then what is shown now."""
+        events = [{"type": "set", **asdict(taken)} for taken in self.log]
+        shown = [{"type": "shown", "sku": sku, "location": place, "quantity": n} for (sku, place), n in self.stock.items()]
+        path.write_text("".join(json.dumps(event) + "\n" for event in events + shown), encoding="utf-8")
+        return path
 
     # the channel protocol
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, insert, select, text
+from sqlalchemy import Engine, insert, make_url, select, text
 
 from schemas.errors import ConfigError, TransientError
 from schemas.tables import check_run, metadata
@@ -97,3 +97,30 @@ def test_a_database_of_the_first_revision_is_brought_up_to_date_with_its_rows(tm
         assert connection.execute(text("SELECT value FROM clock WHERE name = 'kept'")).scalar() == 7
         assert connection.execute(text("SELECT arrival_findings, locations FROM delivery")).all() == []
     engine.dispose()
+
+
+def test_a_process_that_is_silent_inside_a_transaction_loses_it_and_its_locks(postgres_url: str, postgres_template: str):
+    url = make_url(postgres_url).set(database=postgres_template).render_as_string(hide_password=False)
+    sleeper, other = make_engine(url, idle_seconds=0.2), make_engine(url)
+    alive, lock = (
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE pid = :pid",
+        "SELECT value FROM clock WHERE name = 'change' FOR UPDATE",
+    )
+
+    def sleep_in_a_transaction() -> None:
+        with write(sleeper) as connection:
+            next_change_ids(connection, 5)
+            pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            with other.connect() as watching:
+                while watching.execute(text(alive), {"pid": pid}).scalar_one():
+                    watching.rollback()  # a new snapshot of who is there
+            with write(other) as free:
+                assert free.execute(text(lock)).scalar_one() == 0
+            connection.execute(text("SELECT 1"))
+
+    try:
+        with pytest.raises(TransientError):
+            sleep_in_a_transaction()
+    finally:
+        sleeper.dispose()
+        other.dispose()
