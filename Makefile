@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.synced
 WORKERS ?= 2
 
-.PHONY: help demo test check fmt docs airflow bench clean
+.PHONY: help demo test check fmt docs airflow bench crash clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -38,6 +38,10 @@ airflow: $(READY)  ## Airflow on this machine with your config/ (PORT=8080)
 
 bench: $(READY)  ## measure on this machine (ROWS=1000000)
 	@ROWS=$(ROWS) $(BIN)/python bench/measure.py
+
+crash: $(READY)  ## kill runs everywhere and judge what is left (CASES=280 SEED=1; CASE=points/1/17 repeats one)
+	@$(BIN)/python -m tests.crash --cases $(or $(CASES),280) --seed $(or $(SEED),1) $(if $(FAMILIES),--families $(FAMILIES)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(FILE),--file $(FILE)) $(if $(CASE),--case $(CASE))
 
 clean:  ## remove the environment, caches and the demo's folder; never your config or database
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .state/demo

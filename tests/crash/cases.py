@@ -61,7 +61,7 @@ def make(family: str, seed: int, number: int) -> Case:
     }  # fmt: skip
     database = DATABASES[number % 2]
     if family == "points":
-        return _at_point(family, seed, number, database, rng, around)
+        return _at_point(seed, number, rng, around)
     free = {
         "kind": rng.choice(_KINDS), "source": rng.choice(_SOURCES), "mode": "delta" if rng.random() < 0.15 else "snapshot",
         "step": rng.choice(_STEPS), "large": rng.random() < 0.1,
@@ -81,15 +81,16 @@ def make(family: str, seed: int, number: int) -> Case:
     return _sane(Case(family=family, seed=seed, number=number, database=database, **{**around, **free}))
 
 
-def _at_point(family: str, seed: int, number: int, database: str, rng: random.Random, around: dict[str, Any]) -> Case:
+def _at_point(seed: int, number: int, rng: random.Random, around: dict[str, Any]) -> Case:
     index = number // 2
     point = POINTS[index % len(POINTS)]
     side = SIDES[index // len(POINTS) % 2]
     mode = "delta" if point.mode == "snapshot" and rng.random() < 0.1 and _suits_delta(point.name, point.kind) else "snapshot"
     return _sane(
         Case(
-            family=family, seed=seed, number=number, database=database, source=point.source or rng.choice(_SOURCES), mode=mode,
-            kind=point.kind, step=point.step, point=point.name, side=side, large=point.large, **around,
+            family="points", seed=seed, number=number, database=DATABASES[number % 2],
+            source=point.source or rng.choice(_SOURCES), mode=mode, kind=point.kind, step=point.step, point=point.name,
+            side=side, large=point.large, **around,
         )
     )  # fmt: skip
 

@@ -8,9 +8,10 @@ import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import make_url
 
@@ -61,8 +62,20 @@ def _wait_for_attachment(strace: "subprocess.Popen[str]") -> None:
         raise RuntimeError(msg)
 
 
+@dataclass(eq=False)
+class _Line:
+    """One connection through the proxy; `cut` once its COMMIT was the one."""
+
+    client: socket.socket
+    server: socket.socket
+    cut: bool = False
+
+
 class CommitProxy:
-    """A loopback door to PostgreSQL that cuts the line at the n-th COMMIT: before the server has it, or before its answer."""
+    """A loopback door to PostgreSQL that cuts a line at the n-th COMMIT: before the server has it, or before its answer.
+
+    Other lines, and those opened afterwards, go on.
+    """
 
     def __init__(self, url: str, nth: int, side: str) -> None:
         self._target = _address(url)
@@ -76,7 +89,7 @@ class CommitProxy:
         self.url = parsed.render_as_string(hide_password=False)
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
 
-    def __enter__(self) -> "CommitProxy":
+    def __enter__(self) -> Self:
         self._acceptor.start()
         return self
 
@@ -92,9 +105,9 @@ class CommitProxy:
                 client, _ = self._listener.accept()
             except OSError:  # the door is closed
                 return
-            server = self._connect()
+            line = _Line(client, self._connect())
             for work in (self._to_server, self._to_client):
-                thread = threading.Thread(target=self._relay, args=(work, client, server), daemon=True)
+                thread = threading.Thread(target=self._relay, args=(work, line), daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
@@ -104,50 +117,47 @@ class CommitProxy:
         server.connect(address)
         return server
 
-    def _relay(self, work: Callable[[socket.socket, socket.socket], None], client: socket.socket, server: socket.socket) -> None:
-        try:
-            work(client, server)
-        except OSError:
-            pass  # one side hung up: the other is told by the shutdown below
-        for side in (client, server):
-            try:
+    def _relay(self, work: Callable[[_Line], None], line: _Line) -> None:
+        with suppress(OSError):  # one side hung up: the other is told below
+            work(line)
+        if line.cut and work == self._to_client:
+            return  # the other thread waits for the server before it cuts the line
+        for side in (line.client, line.server):
+            with suppress(OSError):  # it was closed before
                 side.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # it was closed before
 
-    def _to_server(self, client: socket.socket, server: socket.socket) -> None:
+    def _to_server(self, line: _Line) -> None:
+        client, server = line.client, line.server
         first = _exactly(client, 4)
         server.sendall(first + _exactly(client, struct.unpack("!I", first)[0] - 4))
         while True:
             head = _exactly(client, 5)
             body = _exactly(client, struct.unpack("!I", head[1:])[0] - 4)
-            if head[:1] in (_QUERY, _PARSE) and b"COMMIT" in body.upper() and self._is_the_one():
+            if head[:1] in (_QUERY, _PARSE) and b"COMMIT" in body.upper() and self._is_the_one(line):
                 if self._side == "after":
                     server.sendall(head + body)
                     _wait_until_done(server)
                 return
             server.sendall(head + body)
 
-    def _to_client(self, client: socket.socket, server: socket.socket) -> None:
-        # the answers are only looked at here, so that the other thread can take the one to the last COMMIT away
+    def _to_client(self, line: _Line) -> None:
         while True:
-            select.select([server], [], [])
-            with self._lock:
-                if self.cut:
+            select.select([line.server], [], [])
+            with self._lock:  # an answer is taken only while it is sure that nobody cuts the line
+                if line.cut:
                     return
-                ready, _, _ = select.select([server], [], [], 0)
-                if ready:
-                    data = server.recv(1 << 16)
-                    if not data:
-                        return
-                    client.sendall(data)
+                ready, _, _ = select.select([line.server], [], [], 0)
+                data = line.server.recv(1 << 16) if ready else None
+            if data == b"":
+                return
+            line.client.sendall(data or b"")
 
-    def _is_the_one(self) -> bool:
+    def _is_the_one(self, line: _Line) -> bool:
         with self._lock:
             self._left -= 1
-            if self._left == 0:
-                self.cut = True
-            return self.cut
+            line.cut = self._left == 0
+            self.cut = self.cut or line.cut
+            return line.cut
 
 
 def _wait_until_done(server: socket.socket) -> None:

@@ -88,7 +88,9 @@ def _half_snapshot(world: World, connection: Connection) -> Iterator[str]:
 
 
 def _levels(connection: Connection) -> dict[str, float]:
-    return {row.supplier_sku: float(row.on_hand) for row in connection.execute(text("SELECT supplier_sku, on_hand FROM inventory_v1"))}
+    return {
+        row.supplier_sku: float(row.on_hand) for row in connection.execute(text("SELECT supplier_sku, on_hand FROM inventory_v1"))
+    }
 
 
 def _whole_database(connection: Connection) -> Iterator[str]:
@@ -148,7 +150,9 @@ def _open_work(connection: Connection) -> Iterator[str]:
             yield f"{table} {row.code} still has a lease"
     for row in connection.execute(text("SELECT channel, sku, state FROM publication WHERE state IN ('pending', 'sent', 'held')")):
         yield f"{row.sku} is still {row.state} for {row.channel}"
-    for row in connection.execute(text("SELECT source_name FROM delivery WHERE acknowledgement = 'pending' AND state <> 'received'")):
+    for row in connection.execute(
+        text("SELECT source_name FROM delivery WHERE acknowledgement = 'pending' AND state <> 'received'")
+    ):
         yield f"{row.source_name} was never acknowledged"
 
 

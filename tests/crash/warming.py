@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, insert
@@ -52,7 +53,7 @@ def run_here(request: dict[str, Any]) -> list[int]:
 
 @contextmanager
 def _elsewhere(request: dict[str, Any]) -> Iterator[None]:
-    folder, environ, streams = os.getcwd(), dict(os.environ), (os.dup(1), os.dup(2))
+    folder, environ, streams = Path.cwd(), dict(os.environ), (os.dup(1), os.dup(2))
     out = os.open(request["out"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         os.chdir(request["cwd"])

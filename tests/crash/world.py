@@ -106,10 +106,8 @@ class World:
     def _rows(self, kind: str) -> tuple[dict[str, int], frozenset[str]]:
         if kind == "held":
             return dict.fromkeys(SKUS, 0), frozenset()
-        if kind == "first":
-            chosen = list(SKUS)
-        else:
-            chosen = [sku for sku in (*SKUS, *NEW_SKUS) if self.rng.random() < 0.85] or list(SKUS)
+        share = 0.85 if kind != "first" else 0.0  # the first file has all of the old ones
+        chosen = [sku for sku in (*SKUS, *NEW_SKUS) if self.rng.random() < share] or list(SKUS)
         rows = {sku: self._quantity(sku) for sku in chosen}
         bad = frozenset(self.rng.sample(chosen, 2)) if kind == "partial" else frozenset()
         return {sku: quantity for sku, quantity in rows.items() if sku not in bad}, bad
@@ -213,7 +211,9 @@ def copied(base: World, root: Path, seed: str) -> World:
 
 def _as_csv(rows: dict[str, int], bad: frozenset[str], *, large: bool) -> bytes:
     padding = "p" * _PADDING if large else ""
-    lines = [f"{_cell(sku)},{quantity},{padding}" for sku, quantity in rows.items()] + [f"{_cell(sku)},many,{padding}" for sku in bad]
+    lines = [f"{_cell(sku)},{quantity},{padding}" for sku, quantity in rows.items()] + [
+        f"{_cell(sku)},many,{padding}" for sku in bad
+    ]
     return ("sku,qty,note\n" + "".join(line + "\n" for line in lines)).encode()
 
 

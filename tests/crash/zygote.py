@@ -20,7 +20,15 @@ from typing import Any
 from tests.crash.killer import arm
 from tests.crash.warming import run_here, share_statements
 
-_FIRST = ("polars", "sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.psycopg", "psycopg", "httpx", "httpcore", "paramiko")
+_FIRST = (
+    "polars",
+    "sqlalchemy.dialects.sqlite",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "psycopg",
+    "httpx",
+    "httpcore",
+    "paramiko",
+)
 _PACKAGES = ("schemas", "connectors", "stockfeed", "transforms")
 _LEFT_OUT = ("migrations", "demo", "__main__", "reading_child")
 
@@ -74,13 +82,13 @@ def _warm_up() -> None:
 
 def _make_frames() -> None:
     """Put real frames where modules hold the ones that were left out."""
-    import polars
+    import polars as pl
 
-    made: dict[int, polars.DataFrame] = {}
+    made: dict[int, pl.DataFrame] = {}
     for module in [m for name, m in sys.modules.items() if name.split(".")[0] in _PACKAGES]:
         for name, value in vars(module).items():
             if isinstance(value, Frame):
-                setattr(module, name, made.setdefault(id(value), polars.DataFrame(schema=value.schema)))
+                setattr(module, name, made.setdefault(id(value), pl.DataFrame(schema=value.schema)))
 
 
 def _our_modules() -> list[str]:
