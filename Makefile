@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.synced
 WORKERS ?= 2
 
-.PHONY: help demo test check fmt docs airflow bench model concurrency clean
+.PHONY: help demo test check fmt docs airflow bench model concurrency crash clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -44,6 +44,10 @@ model: $(READY)  ## random lives against an oracle (STEPS=50000 DATABASE=sqlite 
 
 concurrency: $(READY)  ## real processes at once, on both databases (CASES=200 SEED=1)
 	@$(BIN)/python -m tests.concurrency.campaign --cases $(or $(CASES),200) --seed $(or $(SEED),1)
+
+crash: $(READY)  ## kill runs everywhere and judge what is left (CASES=280 SEED=1; CASE=points/1/17 repeats one)
+	@$(BIN)/python -m tests.crash --cases $(or $(CASES),280) --seed $(or $(SEED),1) $(if $(FAMILIES),--families $(FAMILIES)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(FILE),--file $(FILE)) $(if $(CASE),--case $(CASE))
 
 clean:  ## remove the environment, caches and the demo's folder; never your config or database
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .state/demo

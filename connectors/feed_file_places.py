@@ -69,6 +69,8 @@ class FolderPlace:
         final, part = self._folder / self._name, self._folder / f".{self._name}.{secrets.token_hex(6)}.part"
         try:
             with self._sorted_failures():
+                for left in self._folder.glob(f".{self._name}.*.part"):  # of a run that was killed: we hold the lock
+                    left.unlink(missing_ok=True)
                 with part.open("xb") as file:
                     file.write(data)
                     file.flush()

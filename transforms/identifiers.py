@@ -3,6 +3,7 @@
 Never changes a SKU beyond trimming ASCII blanks and tabs, and never repairs one that looks damaged.
 """
 
+from functools import cache
 from typing import Literal
 
 import polars as pl
@@ -42,13 +43,11 @@ def parse_skus(texts: pl.Series) -> Parsed:
     return Parsed(skus.scatter(found["at"], None) if found.height else skus, found)
 
 
+@cache  # not at import: Polars starts its threads with the first column, and a process that has them must not fork
 def _weighted_sums() -> pl.Series:
     """Return for 0 … 9999 the sum of the digits with weights 1 and 3 from the right (GS1 General Specifications 7.9)."""
     n = pl.int_range(10_000, dtype=pl.UInt32, eager=True)
     return n % 10 + n // 10 % 10 * 3 + n // 100 % 10 + n // 1000 * 3
-
-
-_SUMS = _weighted_sums()
 
 
 def parse_gtins(texts: pl.Series, policy: Literal["note", "reject"] = "note") -> Parsed:
@@ -63,10 +62,10 @@ def parse_gtins(texts: pl.Series, policy: Literal["note", "reject"] = "note") ->
         tidied = texts.gather(untidy).str.strip_prefix("'").str.replace_all(r"[ \t\x{a0}\x{202f}-]", "")
         usable = pl.select(pl.when(pl.lit(tidied).str.contains(shaped)).then(pl.lit(tidied))).to_series()
         digits = texts.clone().scatter(untidy, usable)
-    number = digits.cast(pl.Int64, strict=False)
+    number, sums = digits.cast(pl.Int64, strict=False), _weighted_sums()
     total = sum(
-        (_SUMS.gather((number // 10**k % 10_000).fill_null(0).cast(pl.UInt32)) for k in (4, 8, 12)),
-        start=_SUMS.gather((number % 10_000).fill_null(0).cast(pl.UInt32)),
+        (sums.gather((number // 10**k % 10_000).fill_null(0).cast(pl.UInt32)) for k in (4, 8, 12)),
+        start=sums.gather((number % 10_000).fill_null(0).cast(pl.UInt32)),
     )
     right = (total % 10 == 0) & number.is_not_null()
     gtins = pl.select(pl.when(pl.lit(right)).then(pl.lit(digits).str.zfill(14))).to_series()

@@ -61,6 +61,9 @@ def _known(error: Exception) -> StockfeedError | None:
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         place = f" ({error.filename})" if error.filename else ""
         return TransientError(f"the disk is full{place}", "Free some space, then run the same command again.")
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        place = f" ({error.filename})" if error.filename else ""
+        return TransientError(f"a disk could not be read or written{place}", "Check the disk, then run the same command again.")
     return None
 
 

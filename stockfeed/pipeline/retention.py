@@ -20,13 +20,14 @@ from stockfeed.store.engine import read, write
 log = structlog.get_logger()
 
 _SPOOL_DAYS = 1  # a download takes minutes; what is older was left by a run that was killed
+_UNFINISHED_DAYS = 30  # how far back a killed retention is looked for
 
 
 def retain(app: App) -> RetentionResult:
     """Remove archived bytes past their days or over a supplier's quota, stray spool files and spent marks; return counts."""
     now = app.clock()
     files = size = 0
-    for sha256, known in _expired(app, now) + _over_quota(app):
+    for sha256, known in _expired(app, now) + _over_quota(app) + _unfinished(app, now):
         # nobody may come to rely on these bytes between the ledger and the disk
         with app.archive.removing():
             removed = _discard(app, sha256, known, now)
@@ -42,7 +43,7 @@ def retain(app: App) -> RetentionResult:
 def _discard(app: App, sha256: str, known: int, now: datetime) -> int:
     """Remove bytes unless they arrived again or are needed by now, and return how many there were.
 
-    The ledger first: a crash in between leaves a file too many, never a ledger that promises a file it lost.
+    The ledger first: a crash in between leaves a file too many (see `_unfinished`), never a ledger that promises a file it lost.
     """
     mine = delivery.c.sha256 == sha256
     with write(app.engine) as connection:
@@ -83,6 +84,18 @@ def _expired(app: App, now: datetime) -> list[tuple[str, int]]:
     )
     with read(app.engine) as connection:
         return [(row[0], row[1]) for row in connection.execute(found)]
+
+
+def _unfinished(app: App, now: datetime) -> list[tuple[str, int]]:
+    """Return bytes that the ledger calls removed and that are there: a retention was killed in between."""
+    found = (
+        select(delivery.c.sha256, func.max(delivery.c.id))
+        .group_by(delivery.c.sha256)
+        .having(func.count() == func.count(delivery.c.discarded_at))
+        .having(func.max(delivery.c.discarded_at) > now - timedelta(days=_UNFINISHED_DAYS))
+    )
+    with read(app.engine) as connection:
+        return [(row[0], row[1]) for row in connection.execute(found) if app.archive.path(row[0]).exists()]
 
 
 def _over_quota(app: App) -> list[tuple[str, int]]:

@@ -227,6 +227,15 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["stock.csv"]
 
 
+def test_a_part_that_a_killed_run_left_goes_with_the_next_write(tmp_path):
+    theirs, ours = tmp_path / "notes.part", tmp_path / ".stock.csv.0123456789ab.part"
+    for file in (theirs, ours):
+        file.write_bytes(b"half of it")
+    list(channel_for(tmp_path).publish(items_for({"A": 1})))
+    assert theirs.exists()
+    assert not ours.exists()
+
+
 def test_readers_only_ever_see_whole_files_and_writers_lose_nothing_to_each_other(tmp_path):
     skus = [f"S{n}" for n in range(300)]
     list(channel_for(tmp_path).publish(items_for(dict.fromkeys(skus, 0))))

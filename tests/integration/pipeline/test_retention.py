@@ -110,3 +110,35 @@ def test_parts_left_in_the_archive_by_killed_runs_are_removed(world):
     os.utime(part, (instant, instant))
     retain(world.app)
     assert archived(world) == {sha256}
+
+
+def test_bytes_that_a_killed_run_had_only_noted_as_removed_are_removed_by_the_next(world, monkeypatch):
+    world.configure()
+    for quantity in (10, 11, 12):
+        world.deliver(many(30, quantity))
+    world.clock.advance(days=91)
+
+    def killed(*_arguments, **_named):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(world.app.archive), "path", killed)
+        with pytest.raises(KeyboardInterrupt):
+            retain(world.app)
+    assert world.query("SELECT discarded_at FROM delivery ORDER BY id")[0].discarded_at is not None
+    assert archived(world) == set(hashes(world))
+    world.clock.advance(days=1)
+    assert retain(world.app).files == 1
+    assert archived(world) == set(hashes(world)[1:])
+    assert retain(world.app).files == 0
+
+
+def test_bytes_noted_as_removed_that_arrived_again_stay(world):
+    world.configure("trust_first = true\nrepeats = true")
+    for quantity in (10, 11, 12):
+        world.deliver(many(30, quantity))
+    world.clock.advance(days=91)
+    retain(world.app)
+    world.deliver(many(30, 10))
+    assert retain(world.app).files == 0
+    assert hashes(world)[-1] in archived(world)

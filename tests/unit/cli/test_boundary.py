@@ -91,6 +91,11 @@ def test_a_full_disk_is_a_try_again(failing, capsys):
     assert capsys.readouterr().err.startswith("Error: the disk is full (/data/x)\n→ Free some space")
 
 
+def test_a_failing_disk_is_no_fault_of_ours(failing, capsys):
+    assert failing(OSError(errno.EIO, os.strerror(errno.EIO), "/data/x")) == 75
+    assert capsys.readouterr().err.startswith("Error: a disk could not be read or written (/data/x)\n→ Check the disk")
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
 def test_ctrl_c_ends_with_130(failing, error):
     assert failing(error) == 130
