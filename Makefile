@@ -6,11 +6,11 @@ BIN := .venv/bin
 READY := .venv/.synced
 WORKERS ?= 2
 
-.PHONY: help demo test check fmt docs airflow bench clean
+.PHONY: help demo test check fmt docs airflow airflow-celery bench mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY)  ## show everything at work on this machine; ONCE=1 ends by itself
 	@ONCE=$(ONCE) $(BIN)/stockfeed demo
@@ -35,6 +35,13 @@ docs: $(READY)  ## write the generated pages of docs/ again
 
 airflow: $(READY)  ## Airflow on this machine with your config/ (PORT=8080)
 	@PORT=$(PORT) $(BIN)/python -m stockfeed.demo.airflow_site
+
+airflow-celery: $(READY)  ## the production shape on this machine: 40 feeds at once, a Celery worker killed; ends by itself
+	@command -v redis-server >/dev/null || { echo "redis-server is not installed (Debian: apt-get install redis-server)" >&2; exit 1; }
+	@$(BIN)/python tests/airflow_celery/prove.py
+
+mutants: $(READY)  ## show that the tests catch each of the 15 seeded bugs (ONLY=07 for one of them)
+	@$(BIN)/python tests/mutants/prove.py $(ONLY)
 
 bench: $(READY)  ## measure on this machine (ROWS=1000000)
 	@ROWS=$(ROWS) $(BIN)/python bench/measure.py
