@@ -36,9 +36,9 @@ docs: $(READY)  ## write the generated pages of docs/ again
 airflow: $(READY)  ## Airflow on this machine with your config/ (PORT=8080)
 	@PORT=$(PORT) $(BIN)/python -m stockfeed.demo.airflow_site
 
-airflow-celery: $(READY)  ## the production shape on this machine: 40 feeds at once, a Celery worker killed; ends by itself
+airflow-celery: $(READY)  ## the production shape here: FEEDS=40 at once, a Celery worker killed at its work; ends by itself
 	@command -v redis-server >/dev/null || { echo "redis-server is not installed (Debian: apt-get install redis-server)" >&2; exit 1; }
-	@$(BIN)/python tests/airflow_celery/prove.py
+	@FEEDS=$(FEEDS) $(BIN)/python tests/airflow_celery/prove.py
 
 mutants: $(READY)  ## show that the tests catch each of the 15 seeded bugs (ONLY=07 for one of them)
 	@$(BIN)/python tests/mutants/prove.py $(ONLY)

@@ -65,12 +65,14 @@ class AirflowApi:
 
 
 @contextmanager
-def signed_in(site: AirflowSite, ended: Callable[[], int | None], patience: float = 120.0) -> Iterator[AirflowApi]:
-    """Yield a client once the API server, scheduler and DAG processor are healthy.
+def signed_in(
+    site: AirflowSite, ended: Callable[[], int | None], patience: float = 120.0, *, answer_seconds: float = 30
+) -> Iterator[AirflowApi]:
+    """Yield a client once the API server, scheduler and DAG processor are healthy; each request is given `answer_seconds`.
 
     Raises PermanentError when Airflow ends meanwhile (`ended` gives its exit code), TransientError after `patience` seconds.
     """
-    with httpx.Client(base_url=site.url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=site.url, timeout=answer_seconds, trust_env=False) as client:
         wait_until(lambda: _healthy(client, ended), "Airflow is not ready", patience)
         answer = client.post("/auth/token", json={"username": USER, "password": site.password})
         answer.raise_for_status()

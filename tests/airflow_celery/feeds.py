@@ -1,10 +1,11 @@
 """Forty suppliers with one feed each, a file in each folder, and what the inventory must hold afterwards."""
 
+import os
 from pathlib import Path
 
-FEEDS = 40
-LARGE = 10  # so many of them have a file that takes seconds, so that a worker can be caught at it
-_ROWS, _LARGE_ROWS = 200, 100_000
+FEEDS = int(os.environ.get("FEEDS") or "40")
+LARGE = 5  # so many of them have a file that takes seconds, so that a worker can be caught at it
+_ROWS, _LARGE_ROWS = 200, 50_000
 
 _SUPPLIER = """
 [supplier]

@@ -134,7 +134,7 @@ def prove(life: ExitStack, folder: Path) -> list[str]:
     engine = make_engine(databases.owner)
     life.callback(engine.dispose)
     groups = life.enter_context(services(environment, folder))
-    airflow = life.enter_context(signed_in(site, lambda: groups["api-server"].ended, patience=600))
+    airflow = life.enter_context(signed_in(site, lambda: groups["api-server"].ended, patience=600, answer_seconds=300))
     airflow.make_pools([{"name": "stockfeed_feeds", "slots": 8, "include_deferred": False}, *_other_pools()])
     dags = [f"feed.{feed}" for feed in wanted]
     wait_until(lambda: set(dags) <= airflow.dag_ids(), "Airflow has not parsed the DAGs", 600)
@@ -161,8 +161,12 @@ def main() -> int:
     """Return 0 when all went right, 1 when not; then the folder with every log stays."""
     folder = Path(tempfile.mkdtemp(prefix="stockfeed-celery-"))
     folder.chmod(0o700)
-    with ExitStack() as life:
-        wrong = prove(life, folder)
+    try:
+        with ExitStack() as life:
+            wrong = prove(life, folder)
+    except BaseException:
+        say(f"It did not come to an end; every log is in {folder}.")
+        raise
     for line in wrong:
         say(f"WRONG: {line}")
     if wrong:
