@@ -1,19 +1,16 @@
 # One image for every service of docker-compose.yml: stockfeed, its DAGs, and Airflow with Celery and PostgreSQL.
-# The locked versions of uv.lock are binding for everything; the production-only providers are pinned here.
+# Every version is the one of uv.lock; the extra `celery` is what only this shape needs.
 FROM python:3.13-slim-bookworm AS build
 ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=/srv/stockfeed/.venv
 RUN pip install --no-cache-dir uv
 WORKDIR /srv/stockfeed
 COPY pyproject.toml uv.lock README.md ./
-RUN uv sync --frozen --no-dev --no-install-project
+RUN uv sync --frozen --no-dev --extra celery --no-install-project
 COPY connectors connectors
 COPY schemas schemas
 COPY stockfeed stockfeed
 COPY transforms transforms
-RUN uv sync --frozen --no-dev --no-editable \
- && uv export --frozen --no-dev --no-hashes --no-emit-project -o /tmp/locked.txt \
- && uv pip install --python .venv/bin/python --constraint /tmp/locked.txt \
-      "apache-airflow-providers-celery[redis]==3.26.0" "apache-airflow-providers-postgres==7.1.1" "asyncpg==0.32.0"
+RUN uv sync --frozen --no-dev --extra celery --no-editable
 
 FROM python:3.13-slim-bookworm
 RUN useradd --uid 10001 --create-home stockfeed && install -d -o stockfeed /srv/stockfeed /var/lib/stockfeed /var/lib/airflow

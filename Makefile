@@ -6,11 +6,11 @@ BIN := .venv/bin
 READY := .venv/.synced
 WORKERS ?= 2
 
-.PHONY: help demo test check fmt docs airflow bench model concurrency crash clean
+.PHONY: help demo test check fmt docs airflow airflow-celery bench model concurrency crash mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY)  ## show everything at work on this machine; ONCE=1 ends by itself
 	@ONCE=$(ONCE) $(BIN)/stockfeed demo
@@ -48,6 +48,13 @@ concurrency: $(READY)  ## real processes at once, on both databases (CASES=200 S
 crash: $(READY)  ## kill runs everywhere and judge what is left (CASES=280 SEED=1; CASE=points/1/17 repeats one)
 	@$(BIN)/python -m tests.crash --cases $(or $(CASES),280) --seed $(or $(SEED),1) $(if $(FAMILIES),--families $(FAMILIES)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(FILE),--file $(FILE)) $(if $(CASE),--case $(CASE))
+
+airflow-celery: $(READY)  ## the production shape here: FEEDS=40 at once, a Celery worker killed at its work; ends by itself
+	@command -v redis-server >/dev/null || { echo "redis-server is not installed (Debian: apt-get install redis-server)" >&2; exit 1; }
+	@FEEDS=$(FEEDS) $(BIN)/python tests/airflow_celery/prove.py
+
+mutants: $(READY)  ## show that the tests catch each of the 15 seeded bugs (ONLY=07 for one of them)
+	@$(BIN)/python tests/mutants/prove.py $(ONLY)
 
 clean:  ## remove the environment, caches and the demo's folder; never your config or database
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .state/demo

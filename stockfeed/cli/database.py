@@ -16,6 +16,7 @@ from stockfeed.cli.session import Session, json_option, pass_session
 
 if TYPE_CHECKING:
     from stockfeed.settings import Settings
+    from stockfeed.store.roles import RoleState
 
 _FAULTS = (("rule", "rule"), ("subject", "where"), ("message", "what is wrong"))
 
@@ -147,3 +148,55 @@ def _channel_logs(settings: "Settings", logs: tuple[str, ...]) -> dict[str, Path
             raise ConfigError(f"there is no channel log {path}", "Check the path.")
         found[code] = Path(path)
     return found
+
+
+@db.command()
+@click.option("--sql", is_flag=True, help="Only print what an administrator runs where this login may not make roles.")
+@json_option
+@pass_session
+def roles(session: Session, *, sql: bool, as_json: bool) -> None:
+    """Make PostgreSQL's group roles and set their rights; safe to repeat.
+
+    Run it as the owner, the login that runs `db upgrade`.
+
+    \b
+    Example:
+      stockfeed db roles
+      stockfeed db roles --sql
+    """
+    from stockfeed.store.roles import administrator_sql
+
+    if sql:
+        emit(administrator_sql().rstrip())
+        return
+    state = _set_roles(session)
+    if state is None:
+        raise ConfigError(
+            "SQLite has no roles",
+            "Give its file and folder to one user; use PostgreSQL where several programs have different rights.",
+        )
+    if state.missing:
+        raise ConfigError(
+            f"the server lacks {', '.join(state.missing)}, and this login may not make roles",
+            "Let an administrator run what `stockfeed db roles --sql` prints, then run `stockfeed db roles` again.",
+        )
+    if as_json:
+        emit_json({"type": "roles", "roles": list(state.present)})
+    else:
+        emit(f"{', '.join(state.present)} have their rights. Make logins members of them.")
+
+
+def _set_roles(session: Session) -> "RoleState | None":
+    from stockfeed.store import roles as rights
+    from stockfeed.store.engine import make_engine, write
+
+    engine = make_engine(session.settings.database_url, busy_seconds=session.settings.busy_seconds)
+    try:
+        if engine.dialect.name != "postgresql":
+            return None
+        _require_newest(session.settings)
+        with write(engine) as connection:
+            rights.make_roles(connection)
+            return rights.set_rights(connection)
+    finally:
+        engine.dispose()

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, mak
 
 from schemas.errors import ConfigError, PermanentError, StockfeedError, TransientError
 
+_OTHER_LOGIN = "Use the login that may do this: the roles are in docs/runbook.md, `stockfeed db roles` sets their rights."
 _BUSY_SECONDS = 30.0  # a second writer waits this long for SQLite's one write lock
 
 
@@ -93,11 +94,23 @@ def read(engine: Engine) -> Iterator[Connection]:
     """Yield a connection that sees one consistent snapshot and writes nothing."""
     with translated(engine):
         if engine.dialect.name == "sqlite":
-            with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection:
+            with engine.connect().execution_options(sqlite_begin="DEFERRED") as connection, _query_only(connection):
                 yield connection
         else:
-            with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+            options: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            with engine.connect().execution_options(**options) as connection:
                 yield connection
+
+
+@contextmanager
+def _query_only(connection: Connection) -> Iterator[None]:
+    """Have SQLite refuse every write of this connection; it is given back to the pool as it was."""
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA query_only = ON")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA query_only = OFF")
 
 
 @contextmanager
@@ -122,6 +135,9 @@ def translated(engine: Engine) -> Iterator[None]:
         if "invalid connection option" in str(error.orig):
             message = f"the address of the database {name} has an option that PostgreSQL does not know"
             raise ConfigError(message, "Correct STOCKFEED_DATABASE_URL: what follows its `?`.", str(error.orig)) from error
+        if "permission denied" in str(error.orig) or "must be owner" in str(error.orig):
+            words = str(error.orig).splitlines()[0]
+            raise ConfigError(f"the database {name} refused: {words}", _OTHER_LOGIN, str(error.orig)) from error
         raise
 
 

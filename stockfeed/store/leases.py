@@ -45,7 +45,8 @@ def _busy(connection: Connection, table: Table, key: str) -> TransientError:
     latest = f" (at the latest {row.lease_until:%H:%M:%S} UTC)" if row.lease_until else ""
     holder = row.lease_holder or "another worker"
     words = f"{table.name} {key} is being worked on by {holder}"
-    return TransientError(words, f"Wait until it ends{latest}, then try again.", retry_after=30)
+    # no retry_after: four times half a minute would be over long before the lease of a worker that died on another machine
+    return TransientError(words, f"Wait until it ends{latest}, then try again.")
 
 
 def check(connection: Connection, table: Table, key: str, fence: int) -> None:

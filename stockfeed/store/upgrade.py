@@ -1,14 +1,18 @@
-"""Brings a database to the newest tables and views, and says which revision it has."""
+"""Brings a database to the newest tables, views and rights, and says which revision it has."""
 
 from pathlib import Path
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from stockfeed.store import roles
 from stockfeed.store.engine import read, write
+
+log = structlog.get_logger()
 
 
 def _alembic() -> Config:
@@ -19,11 +23,17 @@ def _alembic() -> Config:
 
 
 def upgrade(engine: Engine) -> str:
-    """Run the missing migrations in one transaction and return the revision that is now in place."""
+    """Run the missing migrations and set the roles' rights, in one transaction; return the revision that is now in place.
+
+    A PostgreSQL login that may not make roles goes on without them, with a warning.
+    """
     config = _alembic()
     with write(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        state = roles.set_rights(connection)
+    if state is not None and state.missing:
+        log.warning("database_roles_missing", missing=", ".join(state.missing), remedy="see `stockfeed db roles --sql`")
     return newest_revision()
 
 

@@ -18,6 +18,7 @@ def facts_of_a_task(task):
         "owner": task.owner,
         "retries": task.retries,
         "backoff": float(task.retry_exponential_backoff),
+        "retry_delay": task.retry_delay.total_seconds(),
         "pool": task.pool,
         "timeout": task.execution_timeout.total_seconds() if task.execution_timeout else None,
         "rule": task.trigger_rule.value,

@@ -120,6 +120,15 @@ def test_a_feeds_tasks_retry_with_back_off_and_belong_to_the_feeds_owner(loaded:
     assert tasks["review"]["retries"] == 0
 
 
+def test_the_retries_of_a_feed_outlast_the_lease_of_a_worker_that_died_on_another_machine(loaded: dict) -> None:
+    from stockfeed.settings import load_settings
+
+    tasks = loaded["dags"]["feed.s007.stock"]["tasks"]
+    for name in ("collect", "ingest"):
+        waits = [tasks[name]["retry_delay"] * tasks[name]["backoff"] ** n for n in range(tasks[name]["retries"])]
+        assert sum(waits) >= load_settings({}).lease_seconds, name
+
+
 def test_a_feed_collects_then_ingests_in_order_then_acknowledges_and_announces(loaded: dict) -> None:
     tasks = loaded["dags"]["feed.s007.stock"]["tasks"]
     assert tasks["ingest"]["upstream"] == ["collect"]

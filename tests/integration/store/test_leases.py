@@ -34,6 +34,14 @@ def test_a_second_holder_is_told_to_wait(feeds: Engine):
         take(feeds, "elsewhere/2/2/b")
 
 
+def test_a_held_lease_names_no_time_so_that_a_task_waits_longer_each_time(feeds: Engine):
+    """Half a minute four times would be over before the lease of a worker that died on another machine."""
+    take(feeds, "elsewhere/1/1/a")
+    with pytest.raises(TransientError) as caught:
+        take(feeds, "elsewhere/2/2/b")
+    assert caught.value.retry_after is None
+
+
 def test_an_expired_lease_is_taken_and_its_old_holder_may_not_write(feeds: Engine):
     old = take(feeds, "elsewhere/1/1/a")
     new = take(feeds, "elsewhere/2/2/b", NOW + timedelta(seconds=61))
