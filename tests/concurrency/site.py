@@ -40,7 +40,7 @@ supplier_sku = "sku"
 on_hand = "{column}"
 """
 BUSY, CONFIG, PERMANENT, FAULT = 75, 3, 4, 1
-_PATIENCE = 120.0  # seconds a process may take before the case counts as hung
+_PATIENCE = 600.0  # seconds a process may take before the case counts as hung: the machine may be busy with others
 
 
 class Site:
