@@ -46,13 +46,21 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
         return _sqlite_engine(url, busy_seconds)
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        options: dict[str, Any] = {"connect_timeout": 10}
-        if idle_seconds is not None and "options" not in parsed.query:
-            options["options"] = f"-c idle_in_transaction_session_timeout={int(idle_seconds * 1000)}"
-        return create_engine(parsed, json_serializer=_dumps, pool_pre_ping=True, connect_args=options)
+        engine = create_engine(parsed, json_serializer=_dumps, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        if idle_seconds is not None:
+            _end_silent_sessions(engine, idle_seconds)
+        return engine
     raise ConfigError(
         f"unknown kind of database: {parsed.get_backend_name()}", "Use sqlite:///path or postgresql://user@host/name."
     )
+
+
+def _end_silent_sessions(engine: Engine, seconds: float) -> None:
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:
+        # by a statement, not by the `options` of the address: those would replace PGOPTIONS
+        connection.execute(f"SET idle_in_transaction_session_timeout = {int(seconds * 1000)}")
+        connection.commit()
 
 
 def _sqlite_engine(url: str, busy_seconds: float) -> Engine:

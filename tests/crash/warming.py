@@ -76,7 +76,7 @@ def _elsewhere(request: dict[str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _rows_from_nowhere() -> Iterator[None]:
-    module = importlib.import_module("stockfeed.pipeline.ingest")
+    module = importlib.import_module("stockfeed.pipeline.stage")
     from stockfeed.pipeline.stage import Staged
     from stockfeed.store import staging
     from transforms.guard import Profile

@@ -144,6 +144,7 @@ def test_one_arrival_read_twice_with_the_same_configuration_is_a_duplicate(world
 
 
 def test_a_delivery_whose_bytes_are_gone_is_not_put_back_in_line(world):
+    world.is_damaged = True
     world.configure().deliver({"A": 3})
     bad = world.deliver("sku,units\nA,4\n")
     (row,) = world.query(f"SELECT sha256 FROM delivery WHERE id = {bad.delivery_id}")

@@ -287,6 +287,7 @@ def test_two_runs_of_one_feed_do_not_write_at_once(world):
 
 
 def test_a_missing_archive_file_is_a_clear_error_and_nothing_changes(world):
+    world.is_damaged = True
     world.configure().deliver({"A": 3})
     world.clock.advance(hours=1)
     world.put(csv({"A": 4}))

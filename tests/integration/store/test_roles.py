@@ -35,6 +35,8 @@ contract_audit        SI      SI      S          -
 delivery              SIUDT   SIU     S          -
 dirty_mark            SIUDT   SIUD    SI         -
 feed                  SIUDT   SIU     S          -
+feed_location         SIUDT   SIUD    S          -
+held_level            SIUDT   SIUD    S          -
 hold                  SIUDT   SIU     SIU        -
 inventory             SIUDT   SIUD    S          -
 inventory_v1          S       S       S          S
