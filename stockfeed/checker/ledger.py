@@ -40,7 +40,13 @@ class Entry(NamedTuple):
     skipped: Any
     changes: int | None
     locations: Any
+    findings: Any
     acknowledgement: str
+
+    @property
+    def came_late(self) -> bool:
+        """Return whether it is an older delta, applied for what no newer one speaks of."""
+        return any(found.get("code") == "LATE-DELTA" for found in self.findings or ())
 
     @property
     def name(self) -> str:
@@ -91,7 +97,7 @@ def ledger_faults(connection: Connection, now: datetime) -> Iterator[Fault]:
 def _entry(row: Any) -> Entry:
     values = dict(zip(Entry._fields, row, strict=True))
     values |= {name: instant(values[name]) for name in ("received_at", "ended_at", "as_of")}
-    return Entry(**values | {name: as_json(values[name]) for name in ("feed_before", "skipped", "locations")})
+    return Entry(**values | {name: as_json(values[name]) for name in ("feed_before", "skipped", "locations", "findings")})
 
 
 def _feeds(connection: Connection) -> dict[int, Any]:
@@ -237,7 +243,7 @@ def _place_faults(book: Book, entry: Entry, feed_after: Any) -> Iterator[Fault]:
         yield fault("I17", entry.name, "is applied, but the feed's place before it is not known: it could not be undone")
         return
     # what one location's late file has not reached, another location's may have
-    if entry.locations is None and _is_before(entry.order_key, before, feed_after):
+    if entry.locations is None and not entry.came_late and _is_before(entry.order_key, before, feed_after):
         yield fault("I3", entry.name, "is older than what was applied before it")
     judged_at = max(filter(None, (entry.received_at, entry.ended_at)))
     released = any(h.state == "released" for h in book.holds.get(entry.id, ()))

@@ -76,7 +76,7 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         "a quantity to sell names a delivery that is not in the ledger as its cause",
         (
             "SELECT c.place FROM (SELECT cause, MIN(channel || ', ' || sku) AS place FROM ats_change "
-            "WHERE cause LIKE 'delivery %' AND cause NOT LIKE '% undone' GROUP BY cause) c "
+            "WHERE cause LIKE 'delivery %' AND cause NOT LIKE '% undone' AND cause NOT LIKE '% no longer held' GROUP BY cause) c "
             "LEFT JOIN (SELECT 'delivery ' || id AS name FROM delivery) d ON d.name = c.cause WHERE d.name IS NULL"
         ),
     ),

@@ -87,7 +87,7 @@ def test_the_log_tells_every_accepted_quantity_in_order(shop):
     shop.stock.edit("A", 9)
     lines = [json.loads(line) for line in call(shop.url + "/log.ndjson")[2].splitlines()]
     assert [(line["type"], line["sku"], line.get("quantity", line.get("units"))) for line in lines] == [
-        ("set", "A", 9), ("sold", "A", 2), ("edited", "A", 9), ("shown", "A", 9)
+        ("set", "A", 9), ("sold", "A", 2), ("edited", "A", 9), ("shown", "A", 9), ("shown", "<b>&'\"", 2)
     ]  # fmt: skip
     assert lines[0]["before"] == 5
     assert lines[0]["key"]

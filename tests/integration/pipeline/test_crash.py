@@ -164,7 +164,7 @@ def after_staging(monkeypatch):
     """Something that happens while a delivery is between reading and judging."""
     import importlib
 
-    module = importlib.import_module("stockfeed.pipeline.ingest")
+    module = importlib.import_module("stockfeed.pipeline.stage")
     real = module.stage
 
     def arrange(act: Callable[[], object]) -> None:

@@ -87,7 +87,7 @@ def test_absence_means_nothing_and_a_bad_row_keeps_the_last_level(world):
 def test_a_database_that_is_busy_three_times_does_not_get_a_delivery_rejected(world, monkeypatch):
     import importlib
 
-    module = importlib.import_module("stockfeed.pipeline.ingest")
+    module = importlib.import_module("stockfeed.pipeline.stage")
 
     world.configure().deliver({"A": 1})
     world.clock.advance(hours=1)
@@ -108,7 +108,7 @@ def test_a_database_that_is_busy_three_times_does_not_get_a_delivery_rejected(wo
 def test_a_delivery_that_stops_the_worker_three_times_is_parked(world, monkeypatch):
     import importlib
 
-    module = importlib.import_module("stockfeed.pipeline.ingest")
+    module = importlib.import_module("stockfeed.pipeline.stage")
 
     world.configure().deliver({"A": 1})
     world.clock.advance(hours=1)

@@ -84,6 +84,7 @@ def test_a_late_delta_is_superseded_by_a_full_snapshot(world):
 
 
 def test_a_late_delta_is_held_when_a_newer_one_can_no_longer_be_read(world):
+    world.is_damaged = True
     world.configure(DELTA)
     arrive(world, {"A": 5}, 5)
     (row,) = world.query("SELECT sha256 FROM delivery")
