@@ -108,7 +108,7 @@ def check(session: Session, *, archive: Path | None, logs: tuple[str, ...], as_j
     Reads the database, the archive and, if given, what a channel received; changes nothing. Exit code 1 when a rule is broken.
 
     \b
-    Examples:
+    Example:
       stockfeed db check
       stockfeed db check --channel-log shop=shop.ndjson --json
     """

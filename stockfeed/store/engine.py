@@ -6,7 +6,7 @@ Never holds a transaction open across a call to the outside world.
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -118,7 +118,8 @@ def _query_only(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        driver.execute("PRAGMA query_only = OFF")
+        with suppress(sqlite3.ProgrammingError):  # closed meanwhile: nobody gets it back
+            driver.execute("PRAGMA query_only = OFF")
 
 
 @contextmanager

@@ -16,7 +16,12 @@ from tests.servers.site import Site
 NOW = datetime.now(UTC)  # the command line's clock is the machine's: files are dated around it, nothing waits
 BEFORE = NOW - timedelta(hours=2)
 STILL_BEFORE = NOW - timedelta(hours=1)  # a newer snapshot, but from before any sale of these tests
-AFTER = NOW + timedelta(minutes=9)  # later than any sale of these tests, and not yet "in the future" (I3: ten minutes)
+
+
+def after(*, seconds: int = 0) -> datetime:
+    """Later than any sale so far, and not yet "in the future" (I3: ten minutes)."""
+    return datetime.now(UTC) + timedelta(minutes=5, seconds=seconds)
+
 
 Life = Callable[[Shop], Shop]
 
@@ -72,12 +77,12 @@ def given(site: Site, sku: str) -> int:
 
 def test_an_unchanged_file_never_gives_a_sale_back(sold: tuple[Site, Shop]) -> None:
     site, shop = sold
-    again(site.inbox / "acme" / "stock.csv", AFTER)
+    again(site.inbox / "acme" / "stock.csv", after())
     assert [row["state"] for row in site.rows("sync")] == ["unchanged"]
     publish(site)
     assert shows(shop, "ABC") == [7, 20, 30]
     assert site.rows("reconcile")[0]["sales_seen"] == 3
-    again(site.inbox / "acme" / "again-stock.csv", AFTER + timedelta(seconds=1))
+    again(site.inbox / "acme" / "again-stock.csv", after(seconds=1))
     assert [row["state"] for row in site.rows("sync")] == ["unchanged"]
     publish(site)
     assert (shows(shop, "ABC"), given(site, "A")) == ([7, 20, 30], 7)
@@ -144,7 +149,7 @@ def test_the_next_snapshot_that_contains_the_sale_gives_it_back(sold: tuple[Site
         site.rows("sync")
         publish(site)
         assert shows(shop, "A") == [8]
-    site.deliver({"A": 9, "B": 20, "C": 30}, AFTER)  # 7 left, and 2 came in
+    site.deliver({"A": 9, "B": 20, "C": 30}, after())  # 7 left, and 2 came in
     assert [row["state"] for row in site.rows("sync")] == ["applied"]
     publish(site)
     assert (shows(shop, "ABC"), given(site, "A")) == ([9, 20, 30], 9)
@@ -162,7 +167,7 @@ def test_a_snapshot_inside_the_sales_lag_is_not_believed_to_contain_the_sale(sit
     open_channel(site, "shop")
     shop.sell("A", 3)
     site.rows("reconcile")
-    site.deliver({"A": 11}, AFTER)
+    site.deliver({"A": 11}, after())
     site.rows("sync")
     publish(site)
     assert (shows(shop, "A"), given(site, "A")) == ([8], 8)
@@ -184,8 +189,8 @@ def test_a_sale_lowers_every_channel_that_shares_the_source_and_no_other(site: S
     for _ in range(2):  # the second one finds nothing to do
         site.rows("publish")
         assert {code: shop.available("A") for code, shop in shops.items()} == {"one": 6, "two": 6, "three": 10}
-    site.deliver({"A": 6}, AFTER)
-    site.deliver({"A": 9}, AFTER, to=site.inbox / "globex")
+    site.deliver({"A": 6}, after())
+    site.deliver({"A": 9}, after(), to=site.inbox / "globex")
     site.rows("sync")
     site.rows("publish")
     assert {code: shop.available("A") for code, shop in shops.items()} == {"one": 6, "two": 6, "three": 9}
@@ -206,15 +211,15 @@ def test_sales_at_two_channels_of_one_source_are_both_taken_off_at_both(site: Si
     site.rows("reconcile")
     site.rows("publish")
     assert [shop.available("A") for shop in shops.values()] == [5, 5]
-    again(site.inbox / "acme" / "stock.csv", AFTER)
+    again(site.inbox / "acme" / "stock.csv", after())
     site.rows("sync")
     site.rows("publish")
     assert [shop.available("A") for shop in shops.values()] == [5, 5]
-    site.deliver({"A": 5}, AFTER + timedelta(seconds=5))
+    site.deliver({"A": 5}, after(seconds=5))
     site.rows("sync")
     site.rows("publish")
     assert [shop.available("A") for shop in shops.values()] == [5, 5]
-    site.deliver({"A": 6}, AFTER + timedelta(seconds=9))
+    site.deliver({"A": 6}, after(seconds=9))
     site.rows("sync")
     site.rows("publish")
     assert [shop.available("A") for shop in shops.values()] == [6, 6]

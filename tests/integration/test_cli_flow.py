@@ -245,7 +245,7 @@ def test_a_sweep_names_feeds_that_became_too_old(shell):
     [swept] = shell.json("sweep")
     assert swept["stale"] == ["acme.stock"]
     assert shell.json("feeds", "list")[0]["is_stale"] is True
-    assert shell("sweep") == (0, "stale: none\nfresh: none\nsilent: none\n")
+    assert shell("sweep") == (0, "stale: none\nfresh: none\nsilent: none\nstale_locations: none\n")
 
 
 def test_feeds_that_would_expire_together_look_like_our_outage_until_a_person_confirms(shell):

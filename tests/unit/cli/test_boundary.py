@@ -133,7 +133,7 @@ def test_every_promised_command_is_there():
         "init, demo, feeds list, feeds check, feeds try, feeds release, feeds audit, feeds template, sync, allocate, publish, "
         "reconcile, deliveries list, deliveries show, deliveries release, deliveries reject, deliveries undo, deliveries replay, "
         "rejections list, rejections export, inventory show, inventory export, channels list, channels preview, channels approve, "
-        "channels pause, channels resume, channels rollback, why, db upgrade, db check, sweep"
+        "channels pause, channels resume, channels rollback, why, db upgrade, db check, db roles, sweep"
     )
     there = {" ".join(path) for path, command in every_command(stockfeed) if not isinstance(command, click.Group)}
     assert there == set(promised.split(", "))
