@@ -68,13 +68,24 @@ def decisions(feeds, channels):
     }
 
 
+def parsed(path, times=7):
+    """What the file defines, and the least processor seconds that one of several readings took.
+
+    Not the wall, and not the mean: other tests share the machine, and a core that runs two programs counts more seconds for each.
+    """
+    taken = []
+    for _ in range(times):
+        began = time.process_time()
+        space = runpy.run_path(str(path))
+        taken.append(time.process_time() - began)
+    return space, min(taken)
+
+
 def main(dags):
     bag = DagBag(dags)
     seconds, spaces = {}, {}
     for name in ("supplier_feeds", "channel_publications", "housekeeping"):
-        began = time.process_time()  # not the wall: other tests share the machine
-        spaces[name] = runpy.run_path(str(Path(dags) / f"{name}.py"))
-        seconds[name] = time.process_time() - began
+        spaces[name], seconds[name] = parsed(Path(dags) / f"{name}.py")
     answer = {
         "errors": bag.import_errors,
         "seconds": seconds,
