@@ -34,7 +34,7 @@ docs: $(READY)  ## write the generated pages of docs/ again
 	$(BIN)/python docs/_generate.py
 
 airflow: $(READY)  ## Airflow on this machine with your config/ (PORT=8080)
-	@PORT=$(PORT) $(BIN)/python -m stockfeed.demo.airflow_site
+	@PORT=$(PORT) $(BIN)/python -m stockfeed.demo.own_airflow
 
 bench: $(READY)  ## measure on this machine, limits beside (ROUNDS=3 ONLY=sqlite,postgresql,small,channels)
 	@ROWS=$(ROWS) ROUNDS=$(ROUNDS) ONLY=$(ONLY) $(BIN)/python bench/measure.py

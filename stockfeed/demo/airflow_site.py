@@ -1,4 +1,4 @@
-"""An Airflow of one's own on this machine: its folder, ports, generated secrets and environment; `make airflow` runs it.
+"""An Airflow of one's own on this machine: its folder, ports, generated secrets and environment.
 
 Never writes a secret into airflow.cfg or the repository: they are made at the first start and kept in the site's own folder,
 readable by its user only, and reach Airflow through the environment.
@@ -104,30 +104,3 @@ def _write_private(path: Path, content: Mapping[str, str]) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(content, file)
-
-
-def main() -> None:
-    """Replace this process by `airflow standalone` on this repository's config and database; returns only by an error."""
-    import subprocess
-
-    port = int(os.environ.get("PORT", "8080"))
-    root = repository()
-    places = {"STOCKFEED_CONFIG": str(root / "config"), "STOCKFEED_STATE": str(root / ".state")}
-    site = make_site(root / ".state" / "airflow", port=port, settings={**places, **_given()})
-    for command in (
-        ["stockfeed", "db", "upgrade"],
-        ["airflow", "db", "migrate"],
-        ["airflow", "pools", "import", "dags/pools.json"],
-    ):
-        subprocess.run([str(BIN / command[0]), *command[1:]], env=dict(site.environment), cwd=root, check=True)
-    print(f"\nAirflow: {site.url}   user {USER}, password {site.password}\n", flush=True)
-    os.chdir(root)
-    os.execve(BIN / "airflow", ["airflow", "standalone"], dict(site.environment))  # noqa: S606 - our own program, no shell
-
-
-def _given() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith(("STOCKFEED_", "AIRFLOW__")) and value}
-
-
-if __name__ == "__main__":
-    main()

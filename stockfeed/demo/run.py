@@ -4,21 +4,18 @@ Never touches a configuration, database or Airflow of yours: everything lives in
 """
 
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
 
-from schemas.errors import StockfeedError
 from stockfeed.bootstrap import App
 from stockfeed.demo import suppliers, telling
 from stockfeed.demo.airflow_api import ENDED, AirflowApi, wait_until
 from stockfeed.demo.airflow_site import repository
-from stockfeed.demo.process_group import ProcessGroup
 from stockfeed.demo.stage import CHANNEL, Stage, set_up
+from stockfeed.demo.staying import ended_like_ctrl_c, run_as_program, stay
 
 SOLD_UNITS = 5
 RUN_PATIENCE = 900.0  # seconds for the runs of one round: an idle machine takes 20
@@ -32,14 +29,14 @@ def main(arguments: Sequence[str] = (), *, environ: Mapping[str, str] = os.envir
     once, folder = _options(arguments, environ)
     began = time.monotonic()
     with ExitStack() as life:
-        life.enter_context(_ended_by(signal.SIGTERM, signal.SIGHUP))
+        life.enter_context(ended_like_ctrl_c())
         stage = set_up(life, folder)
         wrong = play(stage)
         telling.tables(stage.app)
         telling.addresses(stage.app, stage.site, stage.shop.url)
         telling.verdict(wrong, time.monotonic() - began)
         if not once:
-            _stay(stage.group)
+            stay(stage.group, "airflow.log in the demo's folder", "Ending Airflow, the SFTP server and the shop")
         survivors = stage.group.stop()
     if survivors:
         telling.verdict([f"processes {survivors} are still running"], 0)
@@ -120,36 +117,5 @@ def _approve(app: App) -> None:
     approve_channel(app, "demo_shop", actor="demo", reason="the first publish of a channel needs a person; in the demo that is us")
 
 
-def _stay(group: ProcessGroup) -> None:
-    telling.say("Everything stays up. Ctrl-C ends it.")
-    try:
-        while group.ended is None:
-            time.sleep(1)
-        telling.say("Airflow has ended; see airflow.log in the demo's folder.")
-    except KeyboardInterrupt:
-        telling.say("\nEnding Airflow, the SFTP server and the shop …")
-
-
-@contextmanager
-def _ended_by(*numbers: signal.Signals) -> Iterator[None]:
-    """Let these signals take the same way out as Ctrl-C, so that every `with` ends what it started."""
-    before = {number: signal.signal(number, _interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except StockfeedError as problem:
-        print(f"Error: {problem.message}\n→ {problem.hint}", file=sys.stderr)
-        sys.exit(problem.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_as_program(lambda: main(sys.argv[1:]))

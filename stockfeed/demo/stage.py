@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 from schemas.errors import ConfigError
 from stockfeed.bootstrap import App, open_app
-from stockfeed.demo import suppliers, telling
+from stockfeed.demo import standalone, suppliers, telling
 from stockfeed.demo.airflow_api import AirflowApi, signed_in, wait_until
-from stockfeed.demo.airflow_site import BIN, AirflowSite, free_port, make_site, pools
+from stockfeed.demo.airflow_site import AirflowSite, free_port, make_site, pools
 from stockfeed.demo.process_group import ProcessGroup
 from stockfeed.demo.sftp_server import Login, SftpServer
 from stockfeed.demo.shop import Shop
@@ -62,8 +62,8 @@ def set_up(life: ExitStack, home: Path) -> Stage:
     app = life.enter_context(open_app(load_settings(places, cwd=folder)))
     _make_database(app)
     site = make_site(folder / "airflow", port=free_port(), settings=places)
-    command = [str(BIN / "airflow"), "standalone"]
-    group = life.enter_context(ProcessGroup(command, environment=site.environment, log=folder / "airflow.log", folder=folder))
+    command, environment = standalone.command(site, free_port())
+    group = life.enter_context(ProcessGroup(command, environment=environment, log=folder / "airflow.log", folder=folder))
     with telling.waiting("Airflow starts (about half a minute)"):
         airflow = life.enter_context(signed_in(site, lambda: group.ended))
         airflow.make_pools(pools())

@@ -115,14 +115,14 @@ def _channel_table(app: App) -> Table:
 
 def _rejections_table(app: App) -> Table:
     query = (
-        select(feed.c.code, rejection.c.row, rejection.c.column_name, rejection.c.value, rejection.c.code)
+        select(delivery.c.source_name, rejection.c.row, rejection.c.column_name, rejection.c.value, rejection.c.code)
         .join(delivery, delivery.c.id == rejection.c.delivery_id)
         .join(feed, feed.c.id == delivery.c.feed_id)
         .where(rejection.c.severity == "row")
         .order_by(feed.c.code, rejection.c.delivery_id, rejection.c.row)
         .distinct()
     )
-    table = _table("Rows kept aside", *_left("feed"), *_right("row"), *_left("column", "value", "code"))
+    table = _table("Rows kept aside", *_left("file"), *_right("row"), *_left("column", "value", "code"))
     table.columns[3].max_width = 20  # the code beside it must never be cut
     with read(app.engine) as connection:
         for row in connection.execute(query.add_columns(rejection.c.delivery_id)):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from schemas.errors import ConfigError, TransientError
-from stockfeed.demo import run, suppliers
+from stockfeed.demo import own_airflow, run, standalone, suppliers
 from stockfeed.demo.airflow_api import AirflowApi
 from stockfeed.demo.airflow_site import make_site, pools
 from stockfeed.demo.process_group import ProcessGroup, session_members
@@ -121,6 +122,25 @@ def test_a_folder_that_the_demo_did_not_make_is_never_emptied(tmp_path: Path) ->
     with pytest.raises(ConfigError, match="was not made by the demo"):
         run.main(["--once", "--folder", str(tmp_path / "mine")])
     assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"port {port} cannot be used"):
+            own_airflow.main({"PORT": str(port)})
+    with pytest.raises(ConfigError, match="is not a number"):
+        own_airflow.main({"PORT": "http"})
+    with pytest.raises(ConfigError, match="port 70000 cannot be used"):
+        own_airflow.main({"PORT": "70000"})
+
+
+def test_tasks_have_an_api_server_of_their_own(tmp_path: Path) -> None:
+    site = make_site(tmp_path, port=8080, settings={})
+    command, environment = standalone.command(site, 8081)
+    assert command[-1] == "8081"
+    assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:8081/execution/"
+    assert environment["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:8080"
 
 
 @pytest.mark.slow
