@@ -131,7 +131,8 @@ def test_a_child_that_dies_while_reading_an_archive_leaves_nothing_behind(tmp_pa
 def test_a_child_that_hangs_is_stopped_by_the_clock(tmp_path):
     path = tmp_path / "stock.csv.gz"
     path.write_bytes(PACK["gz"](TABLE * 2_000))
-    section = TypedSection(type="delimited", archive="gz", batch_rows=10, limits={"wall_seconds": 2})
+    limits = {"wall_seconds": 10}  # a busy machine needs some of them to start the child
+    section = TypedSection(type="delimited", archive="gz", batch_rows=10, limits=limits)
     batches = read_batches(path, section)
     next(batches)
     (child,) = children()

@@ -139,6 +139,8 @@ class FeedOracle:
         if level[which] >= self.missing_after:
             return False
         level[which] += 1
+        if which == 2:
+            level[1] = 0  # it is in the delivery: no longer missing in a row
         if which == 1 and level[1] >= self.missing_after:
             level[0] = 0
         return True
