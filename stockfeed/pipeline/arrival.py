@@ -6,7 +6,7 @@ from schemas.errors import DeliveryError
 from schemas.findings import Finding
 from stockfeed.pipeline import ending
 from stockfeed.pipeline.job import Job
-from stockfeed.pipeline.ordering import is_older, overlap
+from stockfeed.pipeline.ordering import came_late, is_older, overlap
 from stockfeed.pipeline.results import IngestResult
 from stockfeed.settings import feed_config_version
 from stockfeed.store import deliveries
@@ -121,8 +121,8 @@ def _is_in_force(job: Job, one: Delivery) -> bool:
     """Whether the present levels of everything it covers are still those of an applied delivery."""
     if one.state != "applied":
         return False
-    if job.config.mode == "delta" and job.row.last_applied_id == one.id and is_older(job.holding(one)):
-        return False  # it came late, and only part of it was applied
+    if came_late(one):
+        return False  # only part of it was applied
     if job.config.scope != "location" or job.row.last_applied_id == one.id:
         return job.row.last_applied_id == one.id
     with read(job.app.engine) as connection:

@@ -14,7 +14,7 @@ from schemas.findings import Finding
 from schemas.rejections import rejection
 from stockfeed.pipeline import age
 from stockfeed.pipeline.job import Job
-from stockfeed.pipeline.ordering import is_ahead, is_late_delta, overlap, position
+from stockfeed.pipeline.ordering import LATE_DELTA, is_ahead, is_late_delta, overlap, position
 from stockfeed.pipeline.results import IngestResult
 from stockfeed.settings import feed_config_version
 from stockfeed.store import audit, containment, deliveries, feeds, held_levels, holds, levels, reservations
@@ -176,7 +176,7 @@ def hold(job: Job, connection: Connection, staged: "Staged", findings: Sequence[
     """
     result = _hold(job, connection, findings, staged)
     # of a delta that came late and cannot be told apart, some of it is older than the levels
-    undecidable = any(f.code == "LATE-DELTA" and f.severity == "hold" for f in findings)
+    undecidable = any(f.code == LATE_DELTA and f.severity == "hold" for f in findings)
     if result.state == "held" and job.config.while_held == "lower" and not undecidable:
         held_levels.keep(connection, job.row.id, job.delivery.id, job.app.clock())
     return result

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from schemas.errors import DeliveryError, PermanentError
 from schemas.findings import Finding
 from stockfeed.pipeline.job import Job
-from stockfeed.pipeline.ordering import newer_than
+from stockfeed.pipeline.ordering import LATE_DELTA, newer_than
 from stockfeed.pipeline.stage import Staged, stage
 from stockfeed.store import overtaken
 from stockfeed.store.deliveries import Delivery
@@ -44,7 +44,7 @@ def keep_the_rest(job: Job, connection: Connection, restage: Callable[[], tuple[
     if gone:
         staged.skipped[OVERTAKEN] += gone
     words = f"older than {len(newer)} applied deliveries; {gone} of its rows are left out, because newer ones speak of their keys"
-    return job, staged, [Finding("LATE-DELTA", "warn", words)]
+    return job, staged, [Finding(LATE_DELTA, "warn", words)]
 
 
 def _note_keys(job: Job, connection: Connection, newer: list[Delivery]) -> str | None:
@@ -66,4 +66,4 @@ def _note_keys(job: Job, connection: Connection, newer: list[Delivery]) -> str |
 
 def _undecidable(problem: str) -> Finding:
     words = f"older than the applied delivery, and what it says that no newer one does cannot be found out: {problem}"
-    return Finding("LATE-DELTA", "hold", words, "Ask for a full export and reject this one; a release ends it as superseded.")
+    return Finding(LATE_DELTA, "hold", words, "Ask for a full export and reject this one; a release ends it as superseded.")

@@ -13,6 +13,7 @@ from stockfeed.store import deliveries
 from stockfeed.store.deliveries import Delivery
 from stockfeed.store.engine import read
 
+LATE_DELTA = "LATE-DELTA"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -59,6 +60,11 @@ def is_older(job: Job) -> bool:
 def is_late_delta(job: Job) -> bool:
     """Return whether this is a delta that arrives after a newer one was applied: only part of it may still count."""
     return job.config.mode == "delta" and is_older(job)
+
+
+def came_late(one: Delivery) -> bool:
+    """Return whether an applied delivery was such a late delta. The feed may have moved on since by the same bytes again."""
+    return any(finding["code"] == LATE_DELTA for finding in one.findings or ())
 
 
 def newer_than(job: Job, most: int) -> list[Delivery]:

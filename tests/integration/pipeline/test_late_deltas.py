@@ -76,6 +76,12 @@ def test_the_content_of_a_late_delta_that_comes_again_as_the_newest_is_applied_a
     assert world.stock() == {"A": 1, "C": 1}
 
 
+def test_the_same_content_is_unchanged_however_often_it_comes(world):
+    world.configure(DELTA)
+    ends = [arrive(world, {"A": 5}, hour).state for hour in (5, 6, 7, 8)]
+    assert ends == ["applied", "unchanged", "unchanged", "unchanged"]
+
+
 def test_a_late_delta_is_superseded_by_a_full_snapshot(world):
     world.configure(DELTA.replace("delta", "snapshot"))
     arrive(world, {"A": 5, "B": 5}, 5)
