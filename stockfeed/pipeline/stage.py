@@ -85,6 +85,7 @@ def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch
     hashes: list[pl.Series] = []
     quantities: list[pl.Series] = []
     forms: list[pl.DataFrame] = []
+    sample = duplicates.NO_SAMPLE
     number = 1
     for batch in _ahead(_normalised(feed, path, result)):
         verdict, counted = check_batch(batch, feed.expect)
@@ -95,24 +96,23 @@ def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch
         hashes.append(duplicates.key_hashes(verdict.records))
         quantities.append(verdict.records.select(pl.coalesce("available", "on_hand")).to_series())
         forms.append(key_forms(verdict.records["supplier_sku"]))
+        sample = duplicates.smallest(sample, hashes[-1], quantities[-1])
         result.descents += descents(verdict.records["supplier_sku"])
         _count(result, verdict, keep)
         if on_batch:
             on_batch(result.rows_read)
     if not hashes:
         raise DeliveryError("the file has no header and no rows", "Send the file again.", code="FILE-EMPTY")
-    all_hashes = pl.concat(hashes)
-    _resolve_duplicates(connection, feed, all_hashes, result, keep)
+    _resolve_duplicates(connection, feed, pl.concat(hashes), result, keep)
     _note_lookalikes(connection, feed, pl.concat(forms), result, keep)
     result.findings += finish(feed.expect, tallies)
     _judge_rest(connection, feed, result, keep)
     result.rejections.sort(key=lambda r: r.row or 0)
-    all_quantities = pl.concat(quantities)
     totals = staging.totals(connection)
     result.profile = profile(
-        all_quantities, rows=result.rows_read - sum(result.skipped.values()), rejected=result.rows_rejected, totals=totals
+        pl.concat(quantities), rows=result.rows_read - sum(result.skipped.values()), rejected=result.rows_rejected, totals=totals
     )
-    result.sample = _sample(all_hashes, all_quantities)
+    result.sample = {str(key): quantity for key, quantity in sample.iter_rows()}
     return result
 
 
@@ -265,9 +265,3 @@ def _judge_rest(connection: Connection, feed: Feed, result: Staged, keep: int) -
     staging.load_rejected_keys(connection, leaving.select(list(KEY_SCHEMA)).unique())
     result.rows_accepted -= len(refused)
     result.rows_rejected += len(refused)
-
-
-def _sample(hashes: pl.Series, quantities: pl.Series, size: int = 1000) -> dict[str, int | None]:
-    """Return key hash → quantity of the `size` smallest hashes: enough to see whether two deliveries agree."""
-    frame = pl.DataFrame({"key": hashes, "quantity": quantities}).unique("key", keep="first").bottom_k(size, by="key")
-    return {str(key): quantity for key, quantity in frame.iter_rows()}
