@@ -4,15 +4,16 @@ This engine gives neither number formats nor error cells: an error cell is blank
 process, because a sparse sheet can exhaust its memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
-from typing import IO, TYPE_CHECKING
+from itertools import islice
+from typing import IO, TYPE_CHECKING, cast
 
 from schemas.errors import DeliveryError
 from transforms.formats.number_text import EXACT_DIGITS, NumberFormat, cell_number, moment_text
 from transforms.formats.options import SpreadsheetOptions
 from transforms.formats.sheet_choice import Sheet, choose_sheet
-from transforms.formats.sheet_rows import CellFault, OpenSheet, SheetRow
+from transforms.formats.sheet_rows import BLOCK_CELLS, CellFault, OpenSheet, SheetBlock
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
@@ -39,36 +40,58 @@ def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
             f"{type(error).__name__}: {error}",
             code="FILE-UNREADABLE",
         ) from error
-    opened.read = lambda: _rows(sheet, opened)
+    opened.by_block = lambda skipped, height: _blocks(sheet, opened, skipped, height)
     return opened
 
 
-def _rows(sheet: "CalamineSheet", opened: OpenSheet) -> Iterator[SheetRow]:
+def _blocks(sheet: "CalamineSheet", opened: OpenSheet, skipped: int, height: int) -> Iterator[SheetBlock]:
     """Yield rows from row 1 on; calamine leaves out empty columns on the left, but not empty rows above."""
     opened.notes.append("this reader shows error cells as blank and does not know number formats such as 00000")
     start = sheet.start[1] if sheet.start else 0
-    left, identifiers = [""] * start, opened.identifiers
-    for row, values in enumerate(sheet.iter_rows(), 1):
-        faults: list[CellFault] = []
-        cells = [
-            value
-            if type(value) is str
-            else str(int(value))
-            if type(value) is float and 0 <= value < _EXACT and value.is_integer()  # nearly every number
-            else _cell(value, column, faults, identifier=column in identifiers)
-            for column, value in enumerate(values, start)
-        ]
-        yield SheetRow(row, [*left, *cells] if start else cells, faults)
+    height = max(1, min(height, BLOCK_CELLS // max(sheet.width, 1)))
+    rows = islice(sheet.iter_rows(), skipped, None)
+    first = skipped + 1
+    while values := list(islice(rows, height)):
+        faults: list[tuple[int, CellFault]] = []
+        columns: list[Sequence[str]] = [[""] * len(values)] * start
+        for column, cells in enumerate(zip(*values, strict=True), start):
+            columns.append(_texts(cells, column, faults, identifier=column in opened.identifiers))
+        faults.sort()
+        yield SheetBlock(range(first, first + len(values)), [len(columns)] * len(values), columns, faults)
+        first += len(values)
+
+
+def _texts(cells: Sequence[_Value], column: int, faults: list[tuple[int, CellFault]], *, identifier: bool) -> Sequence[str]:
+    """Return the texts of a column's cells: those of equal numbers are made once, unless one of them is a fault."""
+    kinds = set(map(type, cells))
+    if kinds == {str}:
+        return cast("Sequence[str]", cells)
+    if kinds <= {str, float}:
+        found: list[CellFault] = []
+        numbers = {value for value in cells if type(value) is float}
+        shown: dict[_Value, str] = {number: _cell(number, column, found, identifier=identifier) for number in numbers}
+        if not found:
+            return [value if type(value) is str else shown[value] for value in cells]
+    texts: list[str] = []
+    for at, value in enumerate(cells):
+        found = []
+        texts.append(_cell(value, column, found, identifier=identifier))
+        faults += [(at, fault) for fault in found]
+    return texts
 
 
 def _cell(value: _Value, column: int, faults: list[CellFault], *, identifier: bool) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and 0 <= value < _EXACT and value.is_integer():  # nearly every number
+        return str(int(value))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _number(value, column, faults, identifier=identifier)
     if isinstance(value, bool):
         text = "TRUE" if value else "FALSE"
     else:
         midnight = isinstance(value, datetime) and value.time() == time()
-        text = value if isinstance(value, str) else moment_text(value, "yyyy-mm-dd" if midnight else "yyyy-mm-dd hh:mm:ss")
+        text = moment_text(value, "yyyy-mm-dd" if midnight else "yyyy-mm-dd hh:mm:ss")
     if identifier:
         faults.append(CellFault(column, "SKU-EXCEL", text))
     return text
