@@ -5,6 +5,7 @@ process, because a sparse sheet can exhaust its memory.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 from typing import IO, TYPE_CHECKING, cast
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _Value = str | int | float | bool | date | time | timedelta
 _PLAIN = NumberFormat()
 _EXACT = 10**EXACT_DIGITS
+_KNOWN_NUMBERS = 20_000  # texts of numbers kept of each column
 
 
 def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
@@ -50,32 +52,51 @@ def _blocks(sheet: "CalamineSheet", opened: OpenSheet, skipped: int, height: int
     start = sheet.start[1] if sheet.start else 0
     height = max(1, min(height, BLOCK_CELLS // max(sheet.width, 1)))
     rows = islice(sheet.iter_rows(), skipped, None)
+    numbers = [_Numbers(column, column in opened.identifiers) for column in range(start, start + sheet.width)]
     first = skipped + 1
     while values := list(islice(rows, height)):
         faults: list[tuple[int, CellFault]] = []
-        columns: list[Sequence[str]] = [[""] * len(values)] * start
-        for column, cells in enumerate(zip(*values, strict=True), start):
-            columns.append(_texts(cells, column, faults, identifier=column in opened.identifiers))
+        blank: Sequence[str] = [""] * len(values)
+        columns = [blank] * start + [_texts(*column, faults) for column in zip(zip(*values, strict=True), numbers, strict=True)]
         faults.sort()
         yield SheetBlock(range(first, first + len(values)), [len(columns)] * len(values), columns, faults)
         first += len(values)
 
 
-def _texts(cells: Sequence[_Value], column: int, faults: list[tuple[int, CellFault]], *, identifier: bool) -> Sequence[str]:
-    """Return the texts of a column's cells: those of equal numbers are made once, unless one of them is a fault."""
+class _Numbers(dict[_Value, str]):
+    """The texts of a column's numbers, each made once. Raises _Fault for a number that is one of the column's faults."""
+
+    def __init__(self, column: int, identifier: bool) -> None:  # noqa: FBT001 - of the column
+        super().__init__()
+        self.column, self.identifier = column, identifier
+
+    def __missing__(self, number: _Value) -> str:
+        found: list[CellFault] = []
+        text = _cell(number, self.column, found, identifier=self.identifier)
+        if found:
+            raise _Fault
+        if len(self) >= _KNOWN_NUMBERS:
+            self.clear()
+        self[number] = text
+        return text
+
+
+class _Fault(Exception):  # noqa: N818 - no error: the cells are looked at one by one then
+    pass
+
+
+def _texts(cells: Sequence[_Value], numbers: _Numbers, faults: list[tuple[int, CellFault]]) -> Sequence[str]:
+    """Return the texts of a column's cells, and add its faults, each with the index of its cell."""
     kinds = set(map(type, cells))
     if kinds == {str}:
         return cast("Sequence[str]", cells)
     if kinds <= {str, float}:
-        found: list[CellFault] = []
-        numbers = {value for value in cells if type(value) is float}
-        shown: dict[_Value, str] = {number: _cell(number, column, found, identifier=identifier) for number in numbers}
-        if not found:
-            return [value if type(value) is str else shown[value] for value in cells]
+        with suppress(_Fault):
+            return [value if type(value) is str else numbers[value] for value in cells]
     texts: list[str] = []
     for at, value in enumerate(cells):
-        found = []
-        texts.append(_cell(value, column, found, identifier=identifier))
+        found: list[CellFault] = []
+        texts.append(_cell(value, numbers.column, found, identifier=numbers.identifier))
         faults += [(at, fault) for fault in found]
     return texts
 
