@@ -3,6 +3,7 @@
 Never parses a workbook or an archive in this process, and never lets a child process outlive its reader.
 """
 
+import fcntl
 import json
 import os
 import select
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,9 @@ class _Child:
                 env={"PATH": os.defpath, "LANG": "C.UTF-8", "TMPDIR": str(folder), **threads, **kept},
                 start_new_session=True,
             )
+        assert self._process.stdout is not None
+        with suppress(OSError):  # a system may allow less: then both processes wait for each other more often
+            fcntl.fcntl(self._process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_READ)
         self._write(json.dumps(request).encode() + b"\n")
 
     def batches(self) -> "Iterator[RawBatch]":

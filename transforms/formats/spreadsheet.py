@@ -147,7 +147,7 @@ def _batches(table: _Table) -> Iterator[RawBatch]:
         frame, found = _without_blanks(block, table)
         kept.append(frame)
         faults += found
-        while sum(part.height for part in kept) >= size:
+        while sum(part.height for part in kept) > size:  # the last batch has rows, if there are any
             whole = pl.concat(kept)
             yield _batch(whole[:size], faults, table)
             kept = [whole[size:]]
