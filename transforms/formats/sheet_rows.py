@@ -107,12 +107,12 @@ class OpenSheet:
 def _gathered(rows: Iterator[SheetRow]) -> Iterator[SheetBlock]:
     """Yield rows as blocks; a row that is long ends its block, so that what may be over a limit is looked at at once."""
     kept: list[SheetRow] = []
-    cells = 0
+    width = 0  # in a block all rows are as wide as the widest
     for row in rows:
         kept.append(row)
-        cells += len(row.cells)
-        if len(kept) == BLOCK_ROWS or cells >= BLOCK_CELLS or len("".join(row.cells)) > _LONG:
+        width = max(width, len(row.cells))
+        if len(kept) == BLOCK_ROWS or len(kept) * width >= BLOCK_CELLS or len("".join(row.cells)) > _LONG:
             yield block_of(kept)
-            kept, cells = [], 0
+            kept, width = [], 0
     if kept:
         yield block_of(kept)

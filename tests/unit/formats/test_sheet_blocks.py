@@ -60,6 +60,15 @@ def test_the_size_of_blocks_and_batches_changes_nothing(engine, rows, height, ba
     assert small == everything(data, 1_000, engine=engine, limits=limits)
 
 
+def test_one_wide_row_makes_no_block_of_wide_rows():
+    rows = [sheet_rows.SheetRow(number, [""] * (16_384 if number == 3 else 2), []) for number in range(1, 5_000)]
+    sheet = sheet_rows.OpenSheet("Stock", (), "none", by_row=lambda: iter(rows))
+    blocks = list(sheet.blocks(1))
+    assert [row for block in blocks for row in block.rows] == list(range(2, 5_000))
+    assert all(len(block.rows) * len(block.columns) < sheet_rows.BLOCK_CELLS + 16_384 for block in blocks)
+    assert len(blocks) == 4
+
+
 @given(st.lists(NUMBERS | TEXTS | st.integers(-3, 3) | st.booleans() | MOMENTS, max_size=12), st.booleans())
 def test_a_column_has_the_texts_and_faults_of_its_cells_one_by_one(cells, identifier):
     numbers = calamine_cells._Numbers(4, identifier)
