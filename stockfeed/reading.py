@@ -117,7 +117,7 @@ class _Child:
         self._buffer = bytearray()
         kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
         # One Polars thread and few malloc arenas: threads and arenas reserve memory that counts against the limit.
-        threads = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2", "POLARS_SKIP_CPU_CHECK": "1"}
+        threads = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
         with self._stderr.open("wb") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-m", "stockfeed.reading_child"],
