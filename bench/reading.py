@@ -1,7 +1,8 @@
 """Measures `stockfeed sync` of a large workbook by each engine, and of a CSV file as large as the limit allows: whole processes.
 
 Never part of the tests: figures depend on the machine. `.venv/bin/python bench/reading.py`; FILE=stock.xlsx (or .csv) measures that
-file instead of one made here, TIMES=3 repeats, DATABASE_URL=postgresql+psycopg://… takes a database made for this (it is filled).
+file instead of one made here, TIMES=3 repeats, DATABASES=postgresql takes a server (bench/database.py) instead of SQLite, and
+DATABASES=sqlite,postgresql both in turns.
 
 Seconds of processor are user and system time of the command and of the process that it reads in; memory is the highest resident
 set of any of them. A database server's own is not in it.
@@ -14,10 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+
+from database import fresh_database, postgres
 
 FILE = os.environ.get("FILE")
 TIMES = int(os.environ.get("TIMES") or "1")
+DATABASES = (os.environ.get("DATABASES") or "sqlite").split(",")
 WORKBOOK_ROWS = 100_000
 CSV_BYTES = 199_900_000  # just under the default limit on a file
 COMMAND = Path(sys.executable).parent / "stockfeed"
@@ -100,24 +105,30 @@ def measured(command: list[str], folder: Path, environ: dict[str, str]) -> tuple
     return told, wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def measure(what: str, form: str, file: Path) -> None:
-    """Sync one file in a folder of its own, and print what it took."""
-    with tempfile.TemporaryDirectory(prefix="stockfeed-bench-") as name:
-        folder = Path(name)
+def measure(what: str, form: str, file: Path, server: str | None) -> None:
+    """Sync one file in a folder of its own into an empty database, SQLite or of a server, and print what it took."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stockfeed-bench-")))
         environ = {"PATH": os.defpath, "STOCKFEED_LOG_LEVEL": "ERROR"}
-        if url := os.environ.get("DATABASE_URL"):
-            environ["STOCKFEED_DATABASE_URL"] = url
+        if server is not None:
+            environ["STOCKFEED_DATABASE_URL"] = stack.enter_context(fresh_database(server))
         measured([str(COMMAND), "init"], folder, environ)
         (folder / "inbox").mkdir()
         (folder / "config/suppliers/bench.toml").write_text(SUPPLIER.format(form=form), encoding="utf-8")
         shutil.copyfile(file, folder / "inbox" / file.name)
         told, wall, processor, memory = measured([str(COMMAND), "sync", "bench.stock"], folder, environ)
-        print(f"{what:<22} {wall:7.2f} s wall {processor:7.2f} s cpu {memory:7.0f} MB   {' '.join(told.split())}", flush=True)
+        where = "SQLite" if server is None else "PostgreSQL"
+        print(
+            f"{what:<20} {where:<10} {wall:7.2f} s wall {processor:7.2f} s cpu {memory:7.0f} MB   {' '.join(told.split())}",
+            flush=True,
+        )
 
 
 def main() -> None:
     """Measure every case that the file fits, TIMES times, in turns."""
-    with tempfile.TemporaryDirectory(prefix="stockfeed-bench-") as name:
+    with ExitStack() as stack:
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="stockfeed-bench-"))
+        servers = [None if database == "sqlite" else stack.enter_context(postgres()) for database in DATABASES]
         made = {".xlsx": Path(name) / "stock.xlsx", ".csv": Path(name) / "stock.csv"}
         if FILE:
             made = {Path(FILE).suffix: Path(FILE).resolve()}
@@ -126,8 +137,8 @@ def main() -> None:
             write_text(made[".csv"])
         for _ in range(TIMES):
             for what, (suffix, form) in CASES.items():
-                if suffix in made:
-                    measure(what, form, made[suffix])
+                for server in servers if suffix in made else ():
+                    measure(what, form, made[suffix], server)
 
 
 if __name__ == "__main__":

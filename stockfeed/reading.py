@@ -3,6 +3,7 @@
 Never parses a workbook or an archive in this process, and never lets a child process outlive its reader.
 """
 
+import fcntl
 import json
 import os
 import select
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +48,24 @@ def read_batches(
     SKUs and barcodes, in which a workbook's dates and fractions are reported. Raises ConfigError at once for wrong options;
     DeliveryError while the file is read, FILE-LIMIT or FILE-CRASH also for what happens to the child process.
     """
+    with_options = opened_batches(path, section, expected_columns=expected_columns, identifier_columns=identifier_columns)
+    return _each(with_options)
+
+
+def opened_batches(
+    path: Path, section: TypedSection, *, expected_columns: Collection[str] = (), identifier_columns: Collection[str] = ()
+) -> "AbstractContextManager[Iterator[RawBatch]]":
+    """Return the same as a context: a child process starts on entering it, before the first batch is asked for, and ends with it.
+
+    So it can start while this process still loads what it needs for the batches.
+    """
     options = checked_options(section, expected_columns=expected_columns, identifier_columns=identifier_columns)
-    if find(section.type).limited or _is_packed(path, options):
-        return _limited(path, section.type, options)
-    return load_reader(section.type)(lambda: path.open("rb"), options)
+    return _opened(path, section.type, options)
+
+
+def _each(context: "AbstractContextManager[Iterator[RawBatch]]") -> "Iterator[RawBatch]":
+    with context as batches:
+        yield from batches
 
 
 def checked_options(
@@ -75,14 +91,18 @@ def _is_packed(path: Path, options: ReaderOptions) -> bool:
         return archive_kind(stream.read(ARCHIVE_HEAD)) is not None
 
 
-def _limited(path: Path, name: str, options: ReaderOptions) -> "Iterator[RawBatch]":
-    """Yield the batches that a limited child process reads; it is gone when this generator is closed or exhausted."""
+@contextmanager
+def _opened(path: Path, name: str, options: ReaderOptions) -> "Iterator[Iterator[RawBatch]]":
+    """Yield the batches that are read here, or by a limited child process, which is gone when this context is left."""
+    if not find(name).limited and not _is_packed(path, options):
+        yield load_reader(name)(lambda: path.open("rb"), options)
+        return
     limits = TypeAdapter(Limits).dump_python(options.limits)
     request = {"format": name, "path": str(path.resolve()), "options": options.model_dump(mode="json"), "limits": limits}
     with tempfile.TemporaryDirectory(prefix="stockfeed-reading-") as folder:
         child = _Child(Path(folder), request, options.limits)
         try:
-            yield from child.batches()
+            yield child.batches()
         finally:
             child.end()
 
@@ -108,6 +128,9 @@ class _Child:
                 env={"PATH": os.defpath, "LANG": "C.UTF-8", "TMPDIR": str(folder), **threads, **kept},
                 start_new_session=True,
             )
+        assert self._process.stdout is not None
+        with suppress(OSError):  # a system may allow less: then both processes wait for each other more often
+            fcntl.fcntl(self._process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_READ)
         self._write(json.dumps(request).encode() + b"\n")
 
     def batches(self) -> "Iterator[RawBatch]":

@@ -6,6 +6,7 @@ folder, and never sees a setting or a secret.
 """
 
 import ctypes
+import gc
 import json
 import os
 import resource
@@ -33,6 +34,7 @@ from transforms.formats.wire import batch_message, end_message, error_message
 _OPEN_FILES = 64
 _WRITTEN_BYTES = 16_000_000  # error output; besides, only what is unpacked is written
 _GRACE_SECONDS = 2
+_NEW_OBJECTS = 20_000  # between two searches for garbage: rows of cells are none
 _NEW_NETWORK = 0x4000_0000  # CLONE_NEWNET
 _NEW_USER = 0x1000_0000  # CLONE_NEWUSER
 
@@ -46,6 +48,8 @@ def main() -> None:
     warnings.simplefilter("ignore")  # libraries warn about styles; what matters comes back as notes
     options = cast("ReaderOptions", options_model(request["format"]).model_validate(request["options"]))
     reader = load_reader(request["format"])
+    gc.freeze()  # what is loaded stays: no search for garbage looks at it again
+    gc.set_threshold(_NEW_OBJECTS)
     limits = TypeAdapter(Limits).validate_python(request["limits"])
     limit_this_process(limits, written=limits.unpacked_bytes if options.archive != "none" else 0)
     try:

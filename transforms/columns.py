@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from schemas.errors import ConfigError, DeliveryError
-from schemas.feed_config import Column, Feed
+from schemas.feed_config import Column
 
 #: What is trimmed around values other than keys.
 BLANKS = " \t\u00a0\u202f\r\n"
@@ -171,23 +171,3 @@ def replace_words(texts: pl.Series, field: PlannedField) -> pl.Series:
 def fold(texts: pl.Series) -> pl.Series:
     """Return trimmed texts without case, so that words compare as people read them (Straße = STRASSE)."""
     return texts.str.strip_chars(BLANKS).str.to_lowercase().str.replace_many(["ß", "ς", "ſ"], ["ss", "σ", "s"])
-
-
-def declared_columns(feed: Feed) -> tuple[str, ...]:
-    """Return every header column that a feed's configuration names, each alternative too; for finding the header row."""
-    declared = [getattr(feed.columns, name) for name in type(feed.columns).model_fields]
-    names = [column for field in (*declared, feed.as_of) if field is not None for column in (*field.column, *field.join)]
-    for field in declared:
-        if field is not None and field.expression:
-            names += re.findall(r"\[([^\]]+)\]", field.expression)
-    if feed.wide:
-        names += feed.wide.columns.values()
-        enabled = feed.wide.enabled.column if feed.wide.enabled else ()
-        names += [name.replace("{location}", location) for location in feed.wide.columns for name in enabled]
-    return tuple(dict.fromkeys(name for name in names if not re.fullmatch(r"#\d+", name)))
-
-
-def identifier_columns(feed: Feed) -> tuple[str, ...]:
-    """Return the header columns that hold identifiers (SKU, GTIN, MPN), whose cells must be shown digit for digit."""
-    fields = (feed.columns.supplier_sku, feed.columns.gtin, feed.columns.mpn)
-    return tuple(dict.fromkeys(name for field in fields if field is not None for name in (*field.column, *field.join)))

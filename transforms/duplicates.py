@@ -14,6 +14,9 @@ from schemas.rejections import Rejection, rejection
 
 Policy = Literal["reject", "first", "last", "sum", "max"]
 
+#: Key hash → quantity of a delivery's smallest key hashes, before the first batch.
+NO_SAMPLE = pl.DataFrame(schema={"key": pl.UInt64, "quantity": pl.Int64})
+_SAMPLED = 1000
 _VALUES = [name for name in RECORD_SCHEMA if name not in {"row", "line", *KEY_COLUMNS}]
 
 
@@ -35,9 +38,24 @@ class Resolution:
 
 
 def doubled_numbers(hashes: pl.Series) -> pl.Series:
-    """Return the 1-based positions whose key hash occurs more than once (8 bytes a row, whatever the keys' length)."""
-    doubled = hashes.is_duplicated()
-    return doubled.arg_true() + 1
+    """Return the 1-based positions whose key hash occurs more than once (8 bytes a row, whatever the keys' length).
+
+    Sorting takes as much again; a table of all hashes would take five times that.
+    """
+    ordered = hashes.sort()
+    doubled = ordered.filter(ordered == ordered.shift(1)).unique()
+    return hashes.is_in(doubled.implode()).arg_true() + 1 if doubled.len() else pl.Series([], dtype=pl.UInt32)
+
+
+def smallest(sample: pl.DataFrame, hashes: pl.Series, quantities: pl.Series) -> pl.DataFrame:
+    """Return `key` and `quantity` of the smallest distinct key hashes of the sample and a batch, each with its first quantity.
+
+    A thousand of them are enough to see whether two deliveries agree.
+    """
+    batch = pl.DataFrame({"key": hashes, "quantity": quantities})
+    if sample.height == _SAMPLED:
+        batch = batch.filter(pl.col("key") < sample["key"].max())
+    return pl.concat([sample, batch]).unique("key", keep="first", maintain_order=True).bottom_k(_SAMPLED, by="key")
 
 
 def descents(keys: pl.Series) -> int:

@@ -16,11 +16,18 @@ def suspected(forms: pl.DataFrame) -> pl.Series:
 
     Sixteen bytes a key, however long the keys are. A group that only seems to be one is for `lookalike_groups` to tell.
     """
-    if forms["key"].n_unique() == forms["folded"].n_unique():
+    if _distinct(forms["key"]) == _distinct(forms["folded"]):
         return pl.Series([], dtype=pl.UInt32)
-    groups = forms.group_by("folded").agg(low=pl.col("key").min(), high=pl.col("key").max())
-    alike = groups.filter(pl.col("low") != pl.col("high"))["folded"]
+    ordered = forms.sort("folded", "key")
+    is_alike = (ordered["folded"] == ordered["folded"].shift(1)) & (ordered["key"] != ordered["key"].shift(1))
+    alike = ordered["folded"].filter(is_alike).unique()
     return forms["folded"].is_in(alike.implode()).arg_true() + 1
+
+
+def _distinct(hashes: pl.Series) -> int:
+    """Return how many different hashes there are, by sorting: a table of them would take several times the memory."""
+    ordered = hashes.sort()
+    return int((ordered != ordered.shift(1)).sum()) + min(1, ordered.len())
 
 
 def _folded(keys: pl.Series) -> pl.Series:

@@ -1,14 +1,30 @@
-"""The raw batches of a delivery, read as its feed declares."""
+"""The raw batches of a delivery, read as its feed declares.
+
+Loads no frame library before the first batch: a workbook's reading process starts while this one loads it.
+"""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from schemas.feed_config import Feed
-from schemas.records import RawBatch
-from stockfeed.reading import read_batches
-from transforms.columns import declared_columns, identifier_columns
+from stockfeed.reading import opened_batches
+from transforms.declared import declared_columns, identifier_columns
+
+if TYPE_CHECKING:
+    from schemas.records import RawBatch
 
 
-def raw_batches(feed: Feed, path: Path) -> Iterator[RawBatch]:
+def opened(feed: Feed, path: Path) -> "AbstractContextManager[Iterator[RawBatch]]":
+    """Return a context with what the feed's reader finds in the file; on leaving it the reading is over.
+
+    Raises DeliveryError, also after good batches (truncation, trailer).
+    """
+    return opened_batches(path, feed.format, expected_columns=declared_columns(feed), identifier_columns=identifier_columns(feed))
+
+
+def raw_batches(feed: Feed, path: Path) -> "Iterator[RawBatch]":
     """Yield what the feed's reader finds in the file. Raises DeliveryError, also after good batches (truncation, trailer)."""
-    return read_batches(path, feed.format, expected_columns=declared_columns(feed), identifier_columns=identifier_columns(feed))
+    with opened(feed, path) as batches:
+        yield from batches

@@ -12,6 +12,7 @@ from schemas.tables import feed as feed_table
 from stockfeed.bootstrap import App
 from stockfeed.pipeline import ending
 from stockfeed.pipeline.arrival import decide_unread, found_in_bytes, future
+from stockfeed.pipeline.batches import opened
 from stockfeed.pipeline.collect import feed_row
 from stockfeed.pipeline.job import Job, Release
 from stockfeed.pipeline.late_deltas import keep_the_rest
@@ -117,11 +118,12 @@ def _read_and_decide(job: Job) -> IngestResult:
 
 def _stage(job: Job, connection: Connection, path: Path) -> "tuple[Job, Staged]":
     """Read the content, and place the delivery in time and space where only its content says so."""
-    from stockfeed.pipeline.stage import stage, stated_as_of  # here: most runs find nothing new, and need no frame library
-    from stockfeed.store.staging import locations
-
     feed = job.config
-    staged = stage(connection, feed, path, keep=job.app.settings.rejections_kept, on_batch=lambda _: job.lease.renew())
+    with opened(feed, path) as raw:  # a process that reads a workbook starts, while this one loads the frame library
+        from stockfeed.pipeline.stage import stage, stated_as_of  # here: most runs find nothing new, and do without it
+        from stockfeed.store.staging import locations
+
+        staged = stage(connection, feed, raw, keep=job.app.settings.rejections_kept, on_batch=lambda _: job.lease.renew())
     if feed.scope == "location":
         job = job.covering(locations(connection))
     connection.commit()

@@ -4,24 +4,28 @@ The result is the one that the right order would have given (docs/decisions/0010
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from schemas.errors import DeliveryError, PermanentError
 from schemas.findings import Finding
+from stockfeed.pipeline.batches import opened
 from stockfeed.pipeline.job import Job
 from stockfeed.pipeline.ordering import LATE_DELTA, newer_than
-from stockfeed.pipeline.stage import Staged, stage
 from stockfeed.store import overtaken
 from stockfeed.store.deliveries import Delivery
+
+if TYPE_CHECKING:
+    from stockfeed.pipeline.stage import Staged
+
+    Placed = tuple[Job, Staged, list[Finding]]
 
 _MOST = 100  # newer deliveries that are read again; a delta later than that is decided by a person
 OVERTAKEN = "overtaken by a newer delta"
 
-Placed = tuple[Job, Staged, list[Finding]]
 
-
-def keep_the_rest(job: Job, connection: Connection, restage: Callable[[], tuple[Job, Staged]]) -> Placed | None:
+def keep_the_rest(job: Job, connection: Connection, restage: "Callable[[], tuple[Job, Staged]]") -> "Placed | None":
     """Return the delivery, staged without the keys that newer ones speak of; None when nothing of it is left to apply.
 
     What cannot be told apart is held: a newer delivery whose bytes are gone or unreadable now, or too many of them.
@@ -49,6 +53,8 @@ def keep_the_rest(job: Job, connection: Connection, restage: Callable[[], tuple[
 
 def _note_keys(job: Job, connection: Connection, newer: list[Delivery]) -> str | None:
     """Note the keys of every newer delivery, read again; return why that is not possible, if so."""
+    from stockfeed.pipeline.stage import stage  # here, as in ingest: most runs do without the frame library
+
     overtaken.create(connection)
     connection.commit()
     for one in newer:
@@ -56,7 +62,8 @@ def _note_keys(job: Job, connection: Connection, newer: list[Delivery]) -> str |
             return f"it is not known whether delivery {one.id}, which is newer, was a full snapshot"
         try:
             path = job.app.archive.verified(one.sha256)
-            stage(connection, job.config, path, keep=0, on_batch=lambda _: job.lease.renew())
+            with opened(job.config, path) as raw:
+                stage(connection, job.config, raw, keep=0, on_batch=lambda _: job.lease.renew())
         except (DeliveryError, PermanentError) as error:
             return f"delivery {one.id}, which is newer, cannot be read again: {error.message}"
         overtaken.note(connection)

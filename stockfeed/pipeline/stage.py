@@ -3,10 +3,10 @@
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -17,7 +17,6 @@ from schemas.feed_config import Feed
 from schemas.findings import Finding
 from schemas.records import KEY_SCHEMA, NormalisedBatch, RawBatch
 from schemas.rejections import Rejection, rejection
-from stockfeed.pipeline.batches import raw_batches
 from stockfeed.pipeline.whole_contract import judge_rest, left_to_great_expectations
 from stockfeed.store import staging
 from transforms import duplicates
@@ -74,8 +73,10 @@ def stated_as_of(staged: Staged) -> datetime:
     return staged.as_of
 
 
-def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch: Callable[[int], None] | None = None) -> Staged:
-    """Read the file at `path` into the temporary tables of `connection` and return what was seen.
+def stage(
+    connection: Connection, feed: Feed, raw: Iterator[RawBatch], *, keep: int, on_batch: Callable[[int], None] | None = None
+) -> Staged:
+    """Read the batches of a file into the temporary tables of `connection` and return what was seen.
 
     At most `keep` rejections are kept (all are counted). `on_batch` is called with the rows read so far. Raises
     DeliveryError when the file as a whole cannot be read as the feed declares.
@@ -85,40 +86,41 @@ def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch
     hashes: list[pl.Series] = []
     quantities: list[pl.Series] = []
     forms: list[pl.DataFrame] = []
+    sample = duplicates.NO_SAMPLE
     number = 1
-    for batch in _ahead(_normalised(feed, path, result)):
-        verdict, counted = check_batch(batch, feed.expect)
-        tallies = [a + b for a, b in zip(tallies, counted, strict=True)]
-        staging.load_records(connection, verdict.records, number)
-        staging.load_rejected_keys(connection, verdict.rejected_keys)
-        number += verdict.records.height
-        hashes.append(duplicates.key_hashes(verdict.records))
-        quantities.append(verdict.records.select(pl.coalesce("available", "on_hand")).to_series())
-        forms.append(key_forms(verdict.records["supplier_sku"]))
-        result.descents += descents(verdict.records["supplier_sku"])
-        _count(result, verdict, keep)
-        if on_batch:
-            on_batch(result.rows_read)
+    with closing(_ahead(_normalised(feed, raw, result))) as batches:
+        for batch in batches:
+            verdict, counted = check_batch(batch, feed.expect)
+            tallies = [a + b for a, b in zip(tallies, counted, strict=True)]
+            staging.load_records(connection, verdict.records, number)
+            staging.load_rejected_keys(connection, verdict.rejected_keys)
+            number += verdict.records.height
+            hashes.append(duplicates.key_hashes(verdict.records))
+            quantities.append(verdict.records.select(pl.coalesce("available", "on_hand")).to_series())
+            forms.append(key_forms(verdict.records["supplier_sku"]))
+            sample = duplicates.smallest(sample, hashes[-1], quantities[-1])
+            result.descents += descents(verdict.records["supplier_sku"])
+            _count(result, verdict, keep)
+            if on_batch:
+                on_batch(result.rows_read)
     if not hashes:
         raise DeliveryError("the file has no header and no rows", "Send the file again.", code="FILE-EMPTY")
-    all_hashes = pl.concat(hashes)
-    _resolve_duplicates(connection, feed, all_hashes, result, keep)
+    _resolve_duplicates(connection, feed, pl.concat(hashes), result, keep)
     _note_lookalikes(connection, feed, pl.concat(forms), result, keep)
     result.findings += finish(feed.expect, tallies)
     _judge_rest(connection, feed, result, keep)
     result.rejections.sort(key=lambda r: r.row or 0)
-    all_quantities = pl.concat(quantities)
     totals = staging.totals(connection)
     result.profile = profile(
-        all_quantities, rows=result.rows_read - sum(result.skipped.values()), rejected=result.rows_rejected, totals=totals
+        pl.concat(quantities), rows=result.rows_read - sum(result.skipped.values()), rejected=result.rows_rejected, totals=totals
     )
-    result.sample = _sample(all_hashes, all_quantities)
+    result.sample = {str(key): quantity for key, quantity in sample.iter_rows()}
     return result
 
 
-def _normalised(feed: Feed, path: Path, result: Staged) -> Iterator[NormalisedBatch]:
+def _normalised(feed: Feed, batches: Iterator[RawBatch], result: Staged) -> Iterator[NormalisedBatch]:
     plan: Plan | None = None
-    for raw in raw_batches(feed, path):
+    for raw in batches:
         if plan is None:
             plan = make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
             result.sku_column = plan.fields["supplier_sku"].label
@@ -134,7 +136,7 @@ def _take_notes(result: Staged, raw: RawBatch) -> None:
     result.notes += [note for note in raw.notes if note not in result.notes]
 
 
-def _ahead(batches: Iterator[NormalisedBatch]) -> Iterator[NormalisedBatch]:
+def _ahead(batches: Iterator[NormalisedBatch]) -> Generator[NormalisedBatch]:
     """Yield the same batches, parsed one or two ahead in a thread while the database takes the previous one."""
     ready: queue.Queue[NormalisedBatch | BaseException | None] = queue.Queue(maxsize=2)
     stopped = threading.Event()
@@ -265,9 +267,3 @@ def _judge_rest(connection: Connection, feed: Feed, result: Staged, keep: int) -
     staging.load_rejected_keys(connection, leaving.select(list(KEY_SCHEMA)).unique())
     result.rows_accepted -= len(refused)
     result.rows_rejected += len(refused)
-
-
-def _sample(hashes: pl.Series, quantities: pl.Series, size: int = 1000) -> dict[str, int | None]:
-    """Return key hash → quantity of the `size` smallest hashes: enough to see whether two deliveries agree."""
-    frame = pl.DataFrame({"key": hashes, "quantity": quantities}).unique("key", keep="first").bottom_k(size, by="key")
-    return {str(key): quantity for key, quantity in frame.iter_rows()}

@@ -14,7 +14,7 @@ from schemas.errors import DeliveryError
 from schemas.feed_config import Feed
 from schemas.findings import Finding
 from schemas.rejections import Rejection, rejection
-from stockfeed.pipeline.batches import raw_batches
+from stockfeed.pipeline.batches import opened, raw_batches
 from stockfeed.pipeline.stage import Staged, stage, stated_as_of
 from stockfeed.settings import Settings
 from stockfeed.store import staging
@@ -73,7 +73,8 @@ def _records(settings: Settings, feed: Feed, path: Path, sha256: str) -> Iterato
         engine = make_engine(f"sqlite:///{folder}/try.sqlite3")
         try:
             with translated(engine), engine.connect() as connection:
-                staged = stage(connection, feed, path, keep=settings.rejections_kept)
+                with opened(feed, path) as raw:
+                    staged = stage(connection, feed, raw, keep=settings.rejections_kept)
                 if feed.order_by == "own":
                     stated_as_of(staged)
                 for record in staging.records(connection):

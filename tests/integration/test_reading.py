@@ -13,7 +13,7 @@ import pytest
 
 from schemas.errors import ConfigError, DeliveryError
 from schemas.feed_config import TypedSection
-from stockfeed.reading import read_batches
+from stockfeed.reading import opened_batches, read_batches
 
 
 def workbook(path: Path, rows: int = 2, far_cell: str | None = None) -> Path:
@@ -66,6 +66,16 @@ def test_wrong_options_are_refused_at_once_and_all_named(tmp_path):
 def test_an_unknown_format_is_refused_at_once(tmp_path):
     with pytest.raises(ConfigError, match="Did you mean"):
         read_batches(tmp_path / "absent.csv", TypedSection(type="spreadsheets"))
+
+
+def test_the_child_starts_before_the_first_batch_is_asked_for_and_ends_without_it(tmp_path):
+    path = workbook(tmp_path / "stock.xlsx")
+    with opened_batches(path, TypedSection(type="spreadsheet")) as batches:
+        assert children()
+        assert sum(batch.frame.height for batch in batches) == 2
+    with opened_batches(path, TypedSection(type="spreadsheet")):
+        assert children()
+    assert not children()
 
 
 def test_a_workbook_comes_back_from_the_child_with_everything(tmp_path):
@@ -192,7 +202,7 @@ def test_the_child_does_not_outlive_a_killed_parent(tmp_path):
         import os, sys
         from pathlib import Path
         from schemas.feed_config import TypedSection
-        from stockfeed.reading import read_batches
+        from stockfeed.reading import opened_batches, read_batches
         batches = read_batches(Path(sys.argv[1]), TypedSection(type="spreadsheet", batch_rows=10))
         next(batches)
         task = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")

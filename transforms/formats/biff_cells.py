@@ -32,7 +32,7 @@ def open_biff(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
         raise _unreadable("it is protected by a password")
     only = (Sheet(_ONLY_SHEET, visible=True),)
     opened = OpenSheet(choose_sheet(only, options), only, f"biff{sheet.version}")
-    opened.read = lambda: _rows(sheet, opened, codec)
+    opened.by_row = lambda: _rows(sheet, opened, codec)
     return opened
 
 

@@ -4,15 +4,17 @@ This engine gives neither number formats nor error cells: an error cell is blank
 process, because a sparse sheet can exhaust its memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
-from typing import IO, TYPE_CHECKING
+from itertools import islice
+from typing import IO, TYPE_CHECKING, cast
 
 from schemas.errors import DeliveryError
 from transforms.formats.number_text import EXACT_DIGITS, NumberFormat, cell_number, moment_text
 from transforms.formats.options import SpreadsheetOptions
 from transforms.formats.sheet_choice import Sheet, choose_sheet
-from transforms.formats.sheet_rows import CellFault, OpenSheet, SheetRow
+from transforms.formats.sheet_rows import BLOCK_CELLS, CellFault, OpenSheet, SheetBlock
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 _Value = str | int | float | bool | date | time | timedelta
 _PLAIN = NumberFormat()
 _EXACT = 10**EXACT_DIGITS
+_KNOWN_NUMBERS = 20_000  # texts of numbers kept of each column
 
 
 def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
@@ -39,36 +42,77 @@ def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
             f"{type(error).__name__}: {error}",
             code="FILE-UNREADABLE",
         ) from error
-    opened.read = lambda: _rows(sheet, opened)
+    opened.by_block = lambda skipped, height: _blocks(sheet, opened, skipped, height)
     return opened
 
 
-def _rows(sheet: "CalamineSheet", opened: OpenSheet) -> Iterator[SheetRow]:
+def _blocks(sheet: "CalamineSheet", opened: OpenSheet, skipped: int, height: int) -> Iterator[SheetBlock]:
     """Yield rows from row 1 on; calamine leaves out empty columns on the left, but not empty rows above."""
     opened.notes.append("this reader shows error cells as blank and does not know number formats such as 00000")
     start = sheet.start[1] if sheet.start else 0
-    left, identifiers = [""] * start, opened.identifiers
-    for row, values in enumerate(sheet.iter_rows(), 1):
-        faults: list[CellFault] = []
-        cells = [
-            value
-            if type(value) is str
-            else str(int(value))
-            if type(value) is float and 0 <= value < _EXACT and value.is_integer()  # nearly every number
-            else _cell(value, column, faults, identifier=column in identifiers)
-            for column, value in enumerate(values, start)
-        ]
-        yield SheetRow(row, [*left, *cells] if start else cells, faults)
+    height = max(1, min(height, BLOCK_CELLS // max(sheet.width, 1)))
+    rows = islice(sheet.iter_rows(), skipped, None)
+    numbers = [_Numbers(column, column in opened.identifiers) for column in range(start, start + sheet.width)]
+    first = skipped + 1
+    while values := list(islice(rows, height)):
+        faults: list[tuple[int, CellFault]] = []
+        blank: Sequence[str] = [""] * len(values)
+        columns = [blank] * start + [_texts(*column, faults) for column in zip(zip(*values, strict=True), numbers, strict=True)]
+        faults.sort()
+        yield SheetBlock(range(first, first + len(values)), [len(columns)] * len(values), columns, faults)
+        first += len(values)
+
+
+class _Numbers(dict[_Value, str]):
+    """The texts of a column's numbers, each made once. Raises _Fault for a number that is one of the column's faults."""
+
+    def __init__(self, column: int, identifier: bool) -> None:  # noqa: FBT001 - of the column
+        super().__init__()
+        self.column, self.identifier = column, identifier
+
+    def __missing__(self, number: _Value) -> str:
+        found: list[CellFault] = []
+        text = _cell(number, self.column, found, identifier=self.identifier)
+        if found:
+            raise _Fault
+        if len(self) >= _KNOWN_NUMBERS:
+            self.clear()
+        self[number] = text
+        return text
+
+
+class _Fault(Exception):  # noqa: N818 - no error: the cells are looked at one by one then
+    pass
+
+
+def _texts(cells: Sequence[_Value], numbers: _Numbers, faults: list[tuple[int, CellFault]]) -> Sequence[str]:
+    """Return the texts of a column's cells, and add its faults, each with the index of its cell."""
+    kinds = set(map(type, cells))
+    if kinds == {str}:
+        return cast("Sequence[str]", cells)
+    if kinds <= {str, float}:
+        with suppress(_Fault):
+            return [value if type(value) is str else numbers[value] for value in cells]
+    texts: list[str] = []
+    for at, value in enumerate(cells):
+        found: list[CellFault] = []
+        texts.append(_cell(value, numbers.column, found, identifier=numbers.identifier))
+        faults += [(at, fault) for fault in found]
+    return texts
 
 
 def _cell(value: _Value, column: int, faults: list[CellFault], *, identifier: bool) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and 0 <= value < _EXACT and value.is_integer():  # nearly every number
+        return str(int(value))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _number(value, column, faults, identifier=identifier)
     if isinstance(value, bool):
         text = "TRUE" if value else "FALSE"
     else:
         midnight = isinstance(value, datetime) and value.time() == time()
-        text = value if isinstance(value, str) else moment_text(value, "yyyy-mm-dd" if midnight else "yyyy-mm-dd hh:mm:ss")
+        text = moment_text(value, "yyyy-mm-dd" if midnight else "yyyy-mm-dd hh:mm:ss")
     if identifier:
         faults.append(CellFault(column, "SKU-EXCEL", text))
     return text

@@ -5,9 +5,9 @@ sheets. Runs only in the limited child process.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, islice
 from typing import IO
 
 import polars as pl
@@ -21,8 +21,10 @@ from transforms.formats.limits import exceeded
 from transforms.formats.options import SpreadsheetOptions
 from transforms.formats.row_selection import RowSelection, joined
 from transforms.formats.sheet_choice import hidden_note
-from transforms.formats.sheet_rows import OpenSheet, SheetRow
+from transforms.formats.sheet_rows import CellFault, OpenSheet, SheetBlock, SheetRow, rows_of
 from transforms.formats.xlsx_package import check_package
+
+_Fault = tuple[int, CellFault]  # with the number of its row
 
 _HEAD_BYTES = 4_096
 _HEAD_ROWS = 100
@@ -82,7 +84,7 @@ class _Table:
     selection: RowSelection
     header: tuple[str, ...]
     header_row: int | None
-    rows: Iterator[SheetRow]
+    blocks: Iterator[SheetBlock]
     skipped: Counter[str]
     cells: int = 0
     data_rows: int = 0
@@ -111,8 +113,8 @@ def _find_table(opened: OpenSheet, options: SpreadsheetOptions) -> _Table:
     opened.notes[:] = hidden_note(opened.sheets, opened.name)
     above = [row for row in head if row.row < first]
     within = [] if found is None else [row for row in above if found <= row.row < found + options.header_rows]
-    rows = islice(opened.read(), len(above), None)
-    return _Table(opened, options, RowSelection(options, names), names, found, rows, Counter(preamble=len(above) - len(within)))
+    skipped = Counter(preamble=len(above) - len(within))
+    return _Table(opened, options, RowSelection(options, names), names, found, opened.blocks(len(above)), skipped)
 
 
 def _names(head: list[SheetRow], options: SpreadsheetOptions) -> list[str]:
@@ -137,34 +139,43 @@ def _header_position(head: list[SheetRow], options: SpreadsheetOptions) -> int:
 
 def _batches(table: _Table) -> Iterator[RawBatch]:
     """Yield full batches as they fill, and the last one, which carries the notes that only the end knows."""
-    kept: list[SheetRow] = []
-    width = len(table.header)
-    for row in table.rows:
-        _check_limits(row, table)
-        if table.options.skip_blank and not (row.cells and row.cells[0].strip()) and row.is_blank(width):
-            table.skipped["blank"] += 1
-            continue
-        kept.append(row)
-        if len(kept) >= table.options.batch_rows:
-            yield _batch(kept, table)
-            kept = []
+    size = table.options.batch_rows
+    kept, faults = [_frame((), (), len(table.header))], list[_Fault]()
+    for block in table.blocks:
+        _check_limits(block, table)
+        table.beyond += _beyond(block, len(table.header))
+        frame, found = _without_blanks(block, table)
+        kept.append(frame)
+        faults += found
+        while sum(part.height for part in kept) > size:  # the last batch has rows, if there are any
+            whole = pl.concat(kept)
+            yield _batch(whole[:size], faults, table)
+            kept = [whole[size:]]
+            faults = [fault for fault in faults if fault[0] > whole["row"][size - 1]]
     if table.beyond:
         table.opened.notes.append(f"{table.beyond} rows have cells to the right of the header, which were not read")
-    yield _batch(kept, table, notes=tuple(table.opened.notes))
+    yield _batch(pl.concat(kept), faults, table, notes=tuple(table.opened.notes))
 
 
-def _check_limits(row: SheetRow, table: _Table) -> None:
+def _check_limits(block: SheetBlock, table: _Table) -> None:
     limits = table.options.limits
-    table.cells += len(row.cells)
-    table.data_rows += 1
-    if table.cells > limits.cells:
-        raise exceeded(f"row {row.row}: more than {limits.cells} cells", limits.cells, "cells", row=row.row)
-    if table.data_rows > limits.rows:
-        raise exceeded(f"row {row.row}: more than {limits.rows} rows", limits.rows, "rows", row=row.row)
-    if len("".join(row.cells)) * 4 > limits.field_bytes:
+    cells, rows = table.cells + sum(block.lengths), table.data_rows + len(block.rows)
+    longest = max((max(map(len, texts)) for texts in block.columns), default=0)
+    if cells > limits.cells or rows > limits.rows or longest * 4 > limits.field_bytes:
+        _check_each_row(block, table)
+    table.cells, table.data_rows = cells, rows
+
+
+def _check_each_row(block: SheetBlock, table: _Table) -> None:
+    """Raise DeliveryError FILE-LIMIT for the first row that is over a limit, if one is."""
+    limits, cells = table.options.limits, table.cells
+    for at, row in enumerate(rows_of(block), 1):
+        cells += len(row.cells)
+        if cells > limits.cells:
+            raise exceeded(f"row {row.row}: more than {limits.cells} cells", limits.cells, "cells", row=row.row)
+        if table.data_rows + at > limits.rows:
+            raise exceeded(f"row {row.row}: more than {limits.rows} rows", limits.rows, "rows", row=row.row)
         _check_field_sizes(row, table)
-    if len(row.cells) > len(table.header):
-        table.beyond += row.width > len(table.header)
 
 
 def _check_field_sizes(row: SheetRow, table: _Table) -> None:
@@ -177,42 +188,62 @@ def _check_field_sizes(row: SheetRow, table: _Table) -> None:
             raise exceeded(found, limit, "field_bytes", row=row.row, column=escape_value(name))
 
 
-def _batch(rows: list[SheetRow], table: _Table, *, notes: tuple[str, ...] = ()) -> RawBatch:
-    frame = _frame(rows, len(table.header))
-    texts = joined(frame, len(table.header))
+def _beyond(block: SheetBlock, width: int) -> int:
+    """Return how many rows have something to the right of the header."""
+    filled = {at for texts in block.columns[width:] for at, text in enumerate(texts) if text.strip()}
+    return len(filled.union(at for at, fault in block.faults if fault.column >= width))
+
+
+def _without_blanks(block: SheetBlock, table: _Table) -> tuple[pl.DataFrame, list[_Fault]]:
+    """Return the rows that have something under the header, as a frame, and their unreadable cells, each with its row."""
+    width = len(table.header)
+    faults = [(at, fault) for at, fault in block.faults if fault.column < width]
+    columns = block.columns[:width]
+    rows = block.rows
+    blank = _blank_rows(columns, len(rows), {at for at, _ in faults}) if table.options.skip_blank else []
+    if blank:
+        table.skipped["blank"] += len(blank)
+        filled = [True] * len(rows)
+        for at in blank:
+            filled[at] = False
+        rows, columns = list(compress(rows, filled)), [list(compress(texts, filled)) for texts in columns]
+    return _frame(rows, columns, width), [(block.rows[at], fault) for at, fault in faults]
+
+
+def _blank_rows(columns: Sequence[Sequence[str]], height: int, faulty: set[int]) -> list[int]:
+    """Return the indexes of rows without a text in any column and without a fault; most rows have one in the first."""
+    maybe = [at for at, text in enumerate(columns[0]) if not text.strip()] if columns else range(height)
+    return [at for at in maybe if at not in faulty and not any(texts[at].strip() for texts in columns)]
+
+
+def _batch(frame: pl.DataFrame, faults: list[_Fault], table: _Table, *, notes: tuple[str, ...] = ()) -> RawBatch:
+    width = len(table.header)
     if table.selection.selects:
-        frame, left_out = table.selection.apply(frame, texts, _NO_OTHERS)
+        frame, left_out = table.selection.apply(frame, joined(frame, width), _NO_OTHERS)
         table.skipped.update(left_out["kind"])
-        texts = joined(frame, len(table.header))
-    control = texts.str.contains(_CONTROL)
+    control = frame.select(pl.any_horizontal(pl.col(f"c{i}").str.contains(_CONTROL) for i in range(width))).to_series()
+    refused = frame.filter(control)
     rejections: list[Rejection] = [
-        rejection("ROW-CONTROL", row=row, value=text)
-        for row, text in zip(frame["row"].filter(control), texts.filter(control), strict=True)
+        rejection("ROW-CONTROL", row=row, value=text) for row, text in zip(refused["row"], joined(refused, width), strict=True)
     ]
-    frame = frame.filter(~control)
+    frame = frame.filter(~control) if rejections else frame
     skipped, table.skipped = dict(+table.skipped), Counter()
     reading = {"sheet": table.opened.name, "header_row": table.header_row, "engine": table.opened.engine}
-    return RawBatch(table.selection.header, frame, tuple(rejections), tuple(_problems(rows, frame, table)), skipped, reading, notes)
+    return RawBatch(table.selection.header, frame, tuple(rejections), tuple(_problems(faults, frame)), skipped, reading, notes)
 
 
-def _frame(rows: list[SheetRow], width: int) -> pl.DataFrame:
-    columns: dict[str, pl.Series] = {
-        "row": pl.Series([row.row for row in rows], dtype=pl.Int64),
-        "line": pl.Series([None] * len(rows), dtype=pl.Int64),
-    }
-    blanks = [""] * width
-    padded = [row.cells[:width] if len(row.cells) >= width else [*row.cells, *blanks[len(row.cells) :]] for row in rows]
-    cells = zip(*padded, strict=True) if padded else ((),) * width
-    columns |= {f"c{i}": pl.Series(texts, dtype=pl.String) for i, texts in enumerate(cells)}
+def _frame(rows: Sequence[int], cells: Sequence[Sequence[str]], width: int) -> pl.DataFrame:
+    """Return the rows as a frame; columns that the sheet does not have are blank."""
+    nothing = pl.repeat(None, len(rows), dtype=pl.Int64, eager=True)
+    blank = pl.repeat("", len(rows), dtype=pl.String, eager=True)
+    columns = {"row": pl.Series(rows, dtype=pl.Int64), "line": nothing}
+    columns |= {f"c{i}": pl.Series(cells[i], dtype=pl.String) if i < len(cells) else blank for i in range(width)}
     return pl.DataFrame(columns)
 
 
-def _problems(rows: list[SheetRow], kept: pl.DataFrame, table: _Table) -> Iterator[CellProblem]:
-    """Yield the unreadable cells of rows that are in the frame and of columns that have a header."""
-    faulty = [row for row in rows if row.faults]
-    numbers = set(kept["row"]) if faulty else set()
-    for row in faulty:
-        if row.row in numbers:
-            for fault in row.faults:
-                if fault.column < len(table.header):
-                    yield CellProblem(row.row, None, fault.column, fault.code, fault.shown)
+def _problems(faults: list[_Fault], kept: pl.DataFrame) -> Iterator[CellProblem]:
+    """Yield the unreadable cells of rows that are in the frame."""
+    numbers = set(kept["row"]) if faults else set()
+    for row, fault in faults:
+        if row in numbers:
+            yield CellProblem(row, None, fault.column, fault.code, fault.shown)

@@ -69,7 +69,7 @@ def open_xlsx(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
         sheets = tuple(Sheet(sheet.name, sheet.state == "visible") for sheet, _ in found if sheet.name in parts)
     opened = OpenSheet(choose_sheet(sheets, options), sheets, "openpyxl")
     strings: list[str] = []
-    opened.read = lambda: _XlsxRows(reader, parts[opened.name], strings, opened).rows()
+    opened.by_row = lambda: _XlsxRows(reader, parts[opened.name], strings, opened).rows()
     return opened
 
 

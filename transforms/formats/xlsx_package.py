@@ -3,10 +3,10 @@
 Never extracts to disk, never resolves an entity, never believes a size that the directory states.
 """
 
-import re
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from typing import IO, Literal
 from xml.parsers import expat
 
@@ -16,10 +16,10 @@ from transforms.formats.limits import Limits, exceeded
 
 PackageKind = Literal["xlsx", "xlsb", "ods"]
 
+_READ = 131_072
 _CHUNK = 8_192  # the rough depth is exact to this many bytes
 _MEASURED = 1_000_000  # parts up to this size are measured exactly: it takes 20 ms
 _XML_NAMES = (".xml", ".rels", ".vml", ".rdf")
-_OPENING = re.compile(rb"<[^/!?]")
 _ENCRYPTED = 0x1
 _NOT_XML = (expat.ExpatError, LookupError, ValueError)  # the last two for encodings that are unknown or not supported
 _SYMLINK = 0o120000
@@ -88,7 +88,7 @@ def _check_member(package: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Lim
     depth = 0
     try:
         with package.open(member) as part:
-            while chunk := part.read(_CHUNK):
+            for chunk in _chunks(part):
                 if prolog is not None:
                     prolog.feed(chunk)
                     depth += _depth_change(chunk)
@@ -103,9 +103,19 @@ def _check_member(package: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Lim
         raise _broken(f"{place}: cannot be unpacked", str(error)) from error
 
 
+def _chunks(part: IO[bytes]) -> Iterator[bytes]:
+    while read := part.read(_READ):
+        for start in range(0, len(read), _CHUNK):
+            yield read[start : start + _CHUNK]
+
+
 def _depth_change(chunk: bytes) -> int:
     """Return opened minus closed elements in `chunk`, about: text that looks like markup counts too."""
-    return len(_OPENING.findall(chunk)) - chunk.count(b"</") - chunk.count(b"/>")
+    closed = chunk.count(b"</")
+    opened = chunk.count(b"<") - closed - chunk.endswith(b"<")
+    if b"!" in chunk or b"?" in chunk:  # one character is found ten times as fast as two
+        opened -= chunk.count(b"<!") + chunk.count(b"<?")
+    return opened - closed - chunk.count(b"/>")
 
 
 def _check_exact_depth(package: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits, *, well_formed: bool = True) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.errors import ConfigError, DeliveryError
-from transforms.columns import declared_columns, identifier_columns
+from transforms.declared import declared_columns, identifier_columns
 from transforms.normalise import normalise
 from transforms.observe import observe
 from transforms.plan import make_plan
