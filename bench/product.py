@@ -65,7 +65,8 @@ class Place:
     def __init__(self, folder: Path, database: str, environ: Mapping[str, str]) -> None:
         self.folder, self.database = folder, database
         self.environ = {
-            **os.environ,
+            # installed programs keep their compiled modules; a shell that forbids it would have each process compile everything
+            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
             "STOCKFEED_DATABASE_URL": database,
             "STOCKFEED_STATE": str(folder / "state"),
             "STOCKFEED_CONFIG": str(folder / "config"),

@@ -43,7 +43,7 @@ class Yardsticks:
         folder = self._python.parent.parent
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
         environ = {**os.environ, "VIRTUAL_ENV": str(folder)}
-        subprocess.run([uv, "pip", "install", "--quiet", *wanted], check=True, env=environ)
+        subprocess.run([uv, "pip", "install", "--quiet", "--compile-bytecode", *wanted], check=True, env=environ)
 
     def load(self, name: str, file: FeedFile, *, first: bool) -> Measured:
         """Return what a yardstick took to load a feed, the first time into an empty table. Raises SystemExit when it is wrong."""

@@ -117,11 +117,12 @@ def _read_and_decide(job: Job) -> IngestResult:
 
 def _stage(job: Job, connection: Connection, path: Path) -> "tuple[Job, Staged]":
     """Read the content, and place the delivery in time and space where only its content says so."""
-    from stockfeed.pipeline.stage import stage, stated_as_of  # here: most runs find nothing new, and need no frame library
+    from stockfeed.pipeline.by_line import stage_delivery  # here: most runs find nothing new, and need no frame library
+    from stockfeed.pipeline.stage import stated_as_of
     from stockfeed.store.staging import locations
 
     feed = job.config
-    staged = stage(connection, feed, path, keep=job.app.settings.rejections_kept, on_batch=lambda _: job.lease.renew())
+    staged = stage_delivery(job, connection, path)
     if feed.scope == "location":
         job = job.covering(locations(connection))
     connection.commit()
@@ -133,17 +134,13 @@ def _stage(job: Job, connection: Connection, path: Path) -> "tuple[Job, Staged]"
 
 def _decide(job: Job, connection: Any, staged: "Staged", found: list[Finding]) -> IngestResult:
     """Judge what is staged, beside what was `found` already, and apply, hold or reject it."""
-    feed = job.config
     if connection.dialect.name == "sqlite":
         connection.execution_options(sqlite_begin="IMMEDIATE")
     job.lease.check(connection)
-    compared = levels.compare(
-        connection,
-        job.row.id,
-        scope_locations=feed.scope == "location",
-        find_absent=feed.mode == "snapshot",
-        is_complete=staged.is_complete,
-    )
+    compared = _compare(job, connection, staged)
+    staged.others = compared.others
+    if not staged.is_complete and compared.present < compared.known:
+        staged.kept = None  # levels that it lacks stay as they are: what is known is not what it says
     findings = [*found, *_findings(job, staged, compared)]
     judged = [*job.arrived_with, *findings]
     first = next((f for f in judged if f.severity == "reject"), None)
@@ -158,6 +155,16 @@ def _decide(job: Job, connection: Any, staged: "Staged", found: list[Finding]) -
     result = ending.apply(job, connection, staged, findings)
     connection.commit()
     return result
+
+
+def _compare(job: Job, connection: Any, staged: "Staged") -> levels.Compared:
+    """Compare what is staged with the levels of the feed: all of them, or those that the staged lines are about."""
+    feed, feed_id, complete = job.config, job.row.id, staged.is_complete
+    if staged.touched is not None:
+        known, others = staged.touched.known, staged.touched.others
+        return levels.compare_touched(connection, feed_id, known=known, others=others, is_complete=complete)
+    by_location, absences = feed.scope == "location", feed.mode == "snapshot"
+    return levels.compare(connection, feed_id, scope_locations=by_location, find_absent=absences, is_complete=complete)
 
 
 def _findings(job: Job, staged: "Staged", compared: levels.Compared) -> list[Finding]:

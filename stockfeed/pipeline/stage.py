@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from sqlalchemy import Connection
@@ -23,10 +23,13 @@ from stockfeed.store import staging
 from transforms import duplicates
 from transforms.contract import Tally, check_batch, finish
 from transforms.duplicates import descents
-from transforms.guard import Profile, profile
+from transforms.guard import Profile, histogram, profile
 from transforms.lookalikes import key_forms, lookalike_groups, suspected
 from transforms.normalise import normalise, plan_as_of
 from transforms.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    from stockfeed.pipeline.last_reading import LastReading
 
 Severity = Literal["row", "note"]
 
@@ -34,6 +37,9 @@ Severity = Literal["row", "note"]
 _UNKEYED_SHARE = 0.001
 # Up to so many records out of order, an index grows faster without sorting them first.
 _DISORDERED_SHARE = 0.01
+SAMPLED = 1_000  # keys by which two deliveries are seen to agree
+RESERVE = 2 * SAMPLED  # so that a sample can still be drawn when some of its keys are gone
+_NO_ROWS = pl.Series("row", [], dtype=pl.Int64)
 
 
 @dataclass(slots=True)
@@ -55,6 +61,10 @@ class Staged:
     sample: dict[str, int | None] = field(default_factory=dict)
     sku_column: str = "supplier_sku"  # what the file calls it
     descents: int = 0  # records whose SKU is smaller than the one before
+    gate: dict[str, Any] = field(default_factory=dict)  # whether all lines were read, and why
+    touched: "Touched | None" = None  # set where only some lines were read
+    kept: "LastReading | None" = None  # for the next line difference
+    others: int = 0  # levels of the feed that it does not confirm
 
     @property
     def in_key_order(self) -> bool:
@@ -65,6 +75,14 @@ class Staged:
     def is_complete(self) -> bool:
         """Whether nearly every row's key could be read, so that an absent key is really absent."""
         return self.without_key <= _UNKEYED_SHARE * max(self.rows_read, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """How many levels the delivery before confirmed, and how many others the feed has."""
+
+    known: int
+    others: int
 
 
 def stated_as_of(staged: Staged) -> datetime:
@@ -80,13 +98,54 @@ def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch
     At most `keep` rejections are kept (all are counted). `on_batch` is called with the rows read so far. Raises
     DeliveryError when the file as a whole cannot be read as the feed declares.
     """
+    return conclude(connection, feed, gather(connection, feed, raw_batches(feed, path), keep=keep, on_batch=on_batch), keep)
+
+
+@dataclass(frozen=True, slots=True)
+class Smallest:
+    """The smallest key hashes in order, each once, with the quantity of its first record: all up to `upto` (None: all)."""
+
+    keys: pl.DataFrame
+    upto: int | None
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What was read before the delivery as a whole is judged, all records as they were before duplicates were resolved.
+
+    `counts` is the histogram of their quantities; `records` has their `row`, and their keys where asked for; `together` are the
+    rows that were looked at beside others: of one key, or of keys that look alike. `beside` are totals of records that are
+    not staged because they are in the database as they are.
+    """
+
+    result: Staged
+    tallies: list[Tally]
+    counts: pl.DataFrame
+    smallest: Smallest
+    records: pl.DataFrame
+    together: pl.Series
+    beside: Counter[str] = field(default_factory=Counter)
+
+
+def gather(
+    connection: Connection,
+    feed: Feed,
+    batches: Iterator[RawBatch],
+    *,
+    keep: int,
+    on_batch: Callable[[int], None] | None = None,
+    with_keys: bool = False,
+) -> Gathered:
+    """Read these batches into the temporary tables of `connection`, up to the rules that look at rows together."""
     staging.create(connection)
     result, tallies = Staged(), [Tally()] * len(feed.expect)
     hashes: list[pl.Series] = []
     quantities: list[pl.Series] = []
     forms: list[pl.DataFrame] = []
+    records: list[pl.DataFrame] = []
+    columns = ["row", *(KEY_SCHEMA if with_keys else ())]
     number = 1
-    for batch in _ahead(_normalised(feed, path, result)):
+    for batch in _ahead(_normalised(feed, batches, result)):
         verdict, counted = check_batch(batch, feed.expect)
         tallies = [a + b for a, b in zip(tallies, counted, strict=True)]
         staging.load_records(connection, verdict.records, number)
@@ -95,30 +154,38 @@ def stage(connection: Connection, feed: Feed, path: Path, *, keep: int, on_batch
         hashes.append(duplicates.key_hashes(verdict.records))
         quantities.append(verdict.records.select(pl.coalesce("available", "on_hand")).to_series())
         forms.append(key_forms(verdict.records["supplier_sku"]))
+        records.append(verdict.records.select(columns))
         result.descents += descents(verdict.records["supplier_sku"])
         _count(result, verdict, keep)
         if on_batch:
             on_batch(result.rows_read)
     if not hashes:
         raise DeliveryError("the file has no header and no rows", "Send the file again.", code="FILE-EMPTY")
-    all_hashes = pl.concat(hashes)
-    _resolve_duplicates(connection, feed, all_hashes, result, keep)
-    _note_lookalikes(connection, feed, pl.concat(forms), result, keep)
-    result.findings += finish(feed.expect, tallies)
+    all_hashes, all_quantities = pl.concat(hashes), pl.concat(quantities)
+    together = [
+        _resolve_duplicates(connection, feed, all_hashes, result, keep),
+        _note_lookalikes(connection, feed, pl.concat(forms), result, keep),
+    ]
+    smallest = smallest_of(pl.DataFrame({"key": all_hashes, "quantity": all_quantities}), None)
+    return Gathered(result, tallies, histogram(all_quantities), smallest, pl.concat(records), pl.concat(together))
+
+
+def conclude(connection: Connection, feed: Feed, read: Gathered, keep: int) -> Staged:
+    """Judge what was read as a whole: the contract, and what the delivery looks like."""
+    result = read.result
+    result.findings += finish(feed.expect, read.tallies)
     _judge_rest(connection, feed, result, keep)
     result.rejections.sort(key=lambda r: r.row or 0)
-    all_quantities = pl.concat(quantities)
-    totals = staging.totals(connection)
-    result.profile = profile(
-        all_quantities, rows=result.rows_read - sum(result.skipped.values()), rejected=result.rows_rejected, totals=totals
-    )
-    result.sample = _sample(all_hashes, all_quantities)
+    totals = {name: value + read.beside[name] for name, value in staging.totals(connection).items()}
+    rows = result.rows_read - sum(result.skipped.values())
+    result.profile = profile(read.counts, rows=rows, rejected=result.rows_rejected, totals=totals)
+    result.sample = {str(key): quantity for key, quantity in read.smallest.keys.head(SAMPLED).iter_rows()}
     return result
 
 
-def _normalised(feed: Feed, path: Path, result: Staged) -> Iterator[NormalisedBatch]:
+def _normalised(feed: Feed, batches: Iterator[RawBatch], result: Staged) -> Iterator[NormalisedBatch]:
     plan: Plan | None = None
-    for raw in raw_batches(feed, path):
+    for raw in batches:
         if plan is None:
             plan = make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
             result.sku_column = plan.fields["supplier_sku"].label
@@ -193,10 +260,11 @@ def _room(result: Staged, keep: int) -> int:
     return max(0, keep - len(result.rejections))
 
 
-def _resolve_duplicates(connection: Connection, feed: Feed, hashes: pl.Series, result: Staged, keep: int) -> None:
+def _resolve_duplicates(connection: Connection, feed: Feed, hashes: pl.Series, result: Staged, keep: int) -> pl.Series:
+    """Keep one record of each key, or none, as the feed says; return the rows that share a key with another."""
     doubled = duplicates.doubled_numbers(hashes)
     if not doubled.len():
-        return
+        return _NO_ROWS
     staging.pick(connection, doubled)
     rows = staging.picked_records(connection)
     found = duplicates.resolve(rows, feed.duplicates, limit=_room(result, keep), column=result.sku_column)
@@ -206,6 +274,7 @@ def _resolve_duplicates(connection: Connection, feed: Feed, hashes: pl.Series, r
     staging.load_rejected_keys(connection, found.rejected_keys)
     _keep(result, found.rejections, keep, total=found.total)
     _recount(connection, feed, rows, found, result)
+    return rows["row"]
 
 
 def _recount(connection: Connection, feed: Feed, rows: pl.DataFrame, found: duplicates.Resolution, result: Staged) -> None:
@@ -223,16 +292,17 @@ def _recount(connection: Connection, feed: Feed, rows: pl.DataFrame, found: dupl
         result.skipped["duplicate"] += gone.height - rejected
 
 
-def _note_lookalikes(connection: Connection, feed: Feed, forms: pl.DataFrame, result: Staged, keep: int) -> None:
-    """Tell of keys that look alike; `forms` are the `key_forms` of all records, numbered from 1."""
+def _note_lookalikes(connection: Connection, feed: Feed, forms: pl.DataFrame, result: Staged, keep: int) -> pl.Series:
+    """Tell of keys that look alike, and return the rows in question; `forms` are the `key_forms` of all records, from 1."""
     suspects = suspected(forms)
     if not suspects.len():
-        return
+        return _NO_ROWS
     staging.pick(connection, suspects)
     rows = staging.picked_records(connection)
+    in_question = rows["row"]
     rows = rows.filter(pl.col("supplier_sku").is_in(lookalike_groups(rows["supplier_sku"])["key"].implode()))
     if not rows.height:
-        return
+        return in_question
     severity: Severity = "row" if feed.sku_case == "fold" else "note"
     told, column = rows.unique("row", keep="first", maintain_order=True), result.sku_column
     staging.pick(connection, rows["n"])
@@ -247,6 +317,7 @@ def _note_lookalikes(connection: Connection, feed: Feed, forms: pl.DataFrame, re
         refused = rows["row"].n_unique()
         result.rows_accepted -= refused
         result.rows_rejected += refused
+    return in_question
 
 
 def _judge_rest(connection: Connection, feed: Feed, result: Staged, keep: int) -> None:
@@ -267,7 +338,7 @@ def _judge_rest(connection: Connection, feed: Feed, result: Staged, keep: int) -
     result.rows_rejected += len(refused)
 
 
-def _sample(hashes: pl.Series, quantities: pl.Series, size: int = 1000) -> dict[str, int | None]:
-    """Return key hash → quantity of the `size` smallest hashes: enough to see whether two deliveries agree."""
-    frame = pl.DataFrame({"key": hashes, "quantity": quantities}).unique("key", keep="first").bottom_k(size, by="key")
-    return {str(key): quantity for key, quantity in frame.iter_rows()}
+def smallest_of(keys: pl.DataFrame, upto: int | None) -> Smallest:
+    """Return the smallest of these hashes (`key`, `quantity`), of which all up to `upto` are there."""
+    found = keys.unique("key", keep="first").bottom_k(RESERVE, by="key").sort("key")
+    return Smallest(found, upto if found.height < RESERVE else found["key"][-1])
