@@ -4,6 +4,7 @@ The result is the one that the right order would have given (docs/decisions/0010
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -11,17 +12,19 @@ from schemas.errors import DeliveryError, PermanentError
 from schemas.findings import Finding
 from stockfeed.pipeline.job import Job
 from stockfeed.pipeline.ordering import newer_than
-from stockfeed.pipeline.stage import Staged, stage
 from stockfeed.store import overtaken
 from stockfeed.store.deliveries import Delivery
+
+if TYPE_CHECKING:
+    from stockfeed.pipeline.stage import Staged
 
 _MOST = 100  # newer deliveries that are read again; a delta later than that is decided by a person
 OVERTAKEN = "overtaken by a newer delta"
 
-Placed = tuple[Job, Staged, list[Finding]]
+Placed = tuple[Job, "Staged", list[Finding]]
 
 
-def keep_the_rest(job: Job, connection: Connection, restage: Callable[[], tuple[Job, Staged]]) -> Placed | None:
+def keep_the_rest(job: Job, connection: Connection, restage: Callable[[], "tuple[Job, Staged]"]) -> Placed | None:
     """Return the delivery, staged without the keys that newer ones speak of; None when nothing of it is left to apply.
 
     What cannot be told apart is held: a newer delivery whose bytes are gone or unreadable now, or too many of them.
@@ -49,6 +52,8 @@ def keep_the_rest(job: Job, connection: Connection, restage: Callable[[], tuple[
 
 def _note_keys(job: Job, connection: Connection, newer: list[Delivery]) -> str | None:
     """Note the keys of every newer delivery, read again; return why that is not possible, if so."""
+    from stockfeed.pipeline.stage import stage  # here: most runs find nothing new, and need no frame library
+
     overtaken.create(connection)
     connection.commit()
     for one in newer:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Self
 from unittest import mock
 
 from sqlalchemy import text
@@ -35,7 +36,6 @@ timezone = "UTC"
 quantities = "net"
 stale_after = "24h"
 trust_first = true
-gtin = "note"
 {feed}
 [feed.format]
 type = "delimited"
@@ -121,7 +121,7 @@ class Installation:
         if self.by_line:
             yield
             return
-        with mock.patch.object(by_line, "_why_whole", lambda _: "switched off by the test"):
+        with mock.patch.object(by_line, "_why_whole", return_value="switched off by the test"):
             yield
 
     def gate(self, delivery_id: int) -> dict[str, object]:
@@ -148,6 +148,11 @@ class Installation:
         """Return what the checker finds wrong."""
         return list(check_database(self._engine, self.app.settings.archive_dir, self.now))
 
+    def spoil_archive(self) -> None:
+        """Damage every archived file."""
+        for path in self.app.archive.root.glob("??/??/*"):
+            path.write_bytes(path.read_bytes() + b"x")
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -156,33 +161,34 @@ class Twins:
     """Both installations, treated alike; after each act everything in them must be the same."""
 
     def __init__(self, root: Path, urls: Sequence[str]) -> None:
-        self.mine, self.whole = (
+        self.lines, self.whole = (
             Installation(root / name, url, by_line=name == "lines") for name, url in zip(("lines", "whole"), urls, strict=True)
         )
-        self.gates: list[object] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in (self.lines, self.whole):
+            one.close()
 
     def configure(self, **parts: str) -> None:
-        for one in (self.mine, self.whole):
+        for one in (self.lines, self.whole):
             one.configure(**parts)
 
     def deliver(self, content: bytes) -> IngestResult:
-        result = self._both(lambda one: one.deliver(content))
-        return result
+        return self._both(lambda one: one.deliver(content))
 
     def act(self, act: Callable[[Installation], object]) -> None:
         self._both(act)
 
-    def _both(self, act: Callable[[Installation], object]) -> object:
-        mine, whole = act(self.mine), act(self.whole)
-        assert mine == whole
-        left, right = self.mine.dump(), self.whole.dump()
+    def _both(self, act: Callable[[Installation], Any]) -> Any:
+        lines, whole = act(self.lines), act(self.whole)
+        assert lines == whole
+        left, right = self.lines.dump(), self.whole.dump()
         for table in _TABLES:
             assert left[table] == right[table], table
-        return mine
-
-    def close(self) -> None:
-        for one in (self.mine, self.whole):
-            one.close()
+        return lines
 
 
 def sqlite_twins(root: Path, template: Path) -> Twins:

@@ -15,6 +15,7 @@ from transforms.formats.block_lines import BlockLines, block_lines
 from transforms.formats.delimited import NO_LINE_END, Table, described, open_table
 from transforms.formats.delimited_block import BlockPlace, Piece, parse_block
 from transforms.formats.layout import Layout
+from transforms.formats.line_blocks import Block
 from transforms.formats.options import DelimitedOptions
 from transforms.formats.row_selection import RowSelection
 from transforms.line_difference import NotByLine
@@ -40,11 +41,9 @@ class TableLines:
 
 def hash_lines(open_binary: OpenBinary, options: DelimitedOptions, seed: int) -> TableLines:
     """Return the hashes of a file's lines. Raises DeliveryError as reading does, NotByLine where lines are not records."""
-    hashes = []
     with open_binary() as stream:
         table = open_table(stream, options)
-        for lines, _, _ in _blocks(table):
-            hashes.append(lines.text.hash(seed))
+        hashes = [lines.text.hash(seed) for lines in _lines(table)]
     every = pl.concat(hashes)
     if every.len() > options.limits.rows:
         raise NotByLine("more lines than rows are allowed")
@@ -54,38 +53,46 @@ def hash_lines(open_binary: OpenBinary, options: DelimitedOptions, seed: int) ->
 def read_lines(open_binary: OpenBinary, options: DelimitedOptions, wanted: pl.Series) -> Iterator[RawBatch]:
     """Yield the rows of the lines marked in `wanted` (one mark a line below the header), in batches, one at the least.
 
-    What belongs to no row (rows above the header, notes) is in them too. Raises DeliveryError, and NotByLine when one of these
-    lines is not one record.
+    What belongs to no row (rows above the header, notes) is in them too; the last line must be marked. Only for a file whose
+    lines could be hashed. Raises DeliveryError, and NotByLine when one of these lines is not one record.
     """
-    at = held = 0
-    texts: list[pl.Series] = []
-    places: list[pl.Series] = []
+    at = 0
+    texts: list[str] = []
+    places: list[int] = []
     with open_binary() as stream:
         table = open_table(stream, options)
         rows = _Rows(table, options, RowSelection(options, table.layout.header))
-        for lines, last, terminated in _blocks(table):
-            marks = wanted.slice(at, lines.text.len())
-            texts.append(lines.text.filter(marks))
-            places.append(marks.arg_true().cast(pl.Int64) + at)
-            at, held = at + lines.text.len(), held + texts[-1].len()
-            if last or held >= options.batch_rows:
-                yield rows.batch(pl.concat(texts), pl.concat(places), cut_off=last and not terminated)
-                texts, places, held = [], [], 0
+        for block in _raw_blocks(table):
+            lines = block.data.split(b"\n")
+            count = len(lines) - block.data.endswith(b"\n") if block.data else 0
+            picked = wanted.slice(at, count).arg_true().to_list()
+            texts += [lines[i].removesuffix(b"\r").decode(table.codec) for i in picked]
+            places += [at + i for i in picked]
+            at += count
+            if block.last or len(texts) >= options.batch_rows:
+                cut_off = block.last and bool(block.data) and not block.terminated
+                yield rows.batch(pl.Series("text", texts, dtype=pl.String), pl.Series(places, dtype=pl.Int64), cut_off=cut_off)
+                texts, places = [], []
 
 
-def _blocks(table: Table) -> Iterator[tuple[BlockLines, bool, bool]]:
-    """Yield the lines of each block, whether the file ends with it, and whether it ends with a line end."""
+def _raw_blocks(table: Table) -> Iterator[Block]:
     block = table.rest
     while True:
+        yield block
+        if block.last:
+            return
+        block = table.blocks.next(line=1)
+
+
+def _lines(table: Table) -> Iterator[BlockLines]:
+    """Yield the lines of each block. Raises NotByLine where they are not what is between two line feeds."""
+    for block in _raw_blocks(table):
         lines = block_lines(block.data, table.codec)
         if not lines.plain:
             raise NotByLine("a line cannot be decoded, or ends with CR alone")
         if block.last and block.data.endswith(b"\x1a"):
             raise NotByLine("the file ends with an end-of-file mark")
-        yield lines, block.last, not block.data or block.terminated
-        if block.last:
-            return
-        block = table.blocks.next(line=1)
+        yield lines
 
 
 @dataclass(slots=True)
