@@ -4,6 +4,7 @@ The rows are read by the same code that reads the whole file, and get the row an
 file in which a record takes more than one line, or a line is not what the whole file's reader would make of it.
 """
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,8 @@ from transforms.formats.line_blocks import Block
 from transforms.formats.options import DelimitedOptions
 from transforms.formats.row_selection import RowSelection
 from transforms.line_difference import NotByLine
+
+_UNREADABLE = "a line cannot be decoded, or ends with CR alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def hash_lines(open_binary: OpenBinary, options: DelimitedOptions, seed: int) ->
     """Return the hashes of a file's lines. Raises DeliveryError as reading does, NotByLine where lines are not records."""
     with open_binary() as stream:
         table = open_table(stream, options)
-        hashes = [lines.text.hash(seed) for lines in _lines(table)]
+        hashes = [text.hash(seed) for _, text in _lines(table)]
     every = pl.concat(hashes)
     if every.len() > options.limits.rows:
         raise NotByLine("more lines than rows are allowed")
@@ -56,43 +59,46 @@ def read_lines(open_binary: OpenBinary, options: DelimitedOptions, wanted: pl.Se
     What belongs to no row (rows above the header, notes) is in them too; the last line must be marked. Only for a file whose
     lines could be hashed. Raises DeliveryError, and NotByLine when one of these lines is not one record.
     """
-    at = 0
-    texts: list[str] = []
-    places: list[int] = []
+    at = held = 0
+    texts: list[pl.Series] = []
+    places: list[pl.Series] = []
     with open_binary() as stream:
         table = open_table(stream, options)
         rows = _Rows(table, options, RowSelection(options, table.layout.header))
-        for block in _raw_blocks(table):
-            lines = block.data.split(b"\n")
-            count = len(lines) - block.data.endswith(b"\n") if block.data else 0
-            picked = wanted.slice(at, count).arg_true().to_list()
-            texts += [lines[i].removesuffix(b"\r").decode(table.codec) for i in picked]
-            places += [at + i for i in picked]
-            at += count
-            if block.last or len(texts) >= options.batch_rows:
+        for block, text in _lines(table):
+            picked = wanted.slice(at, text.len()).arg_true()
+            texts.append(text.gather(picked))
+            places.append(picked.cast(pl.Int64) + at)
+            at, held = at + text.len(), held + picked.len()
+            if block.last or held >= options.batch_rows:
                 cut_off = block.last and bool(block.data) and not block.terminated
-                yield rows.batch(pl.Series("text", texts, dtype=pl.String), pl.Series(places, dtype=pl.Int64), cut_off=cut_off)
-                texts, places = [], []
+                yield rows.batch(pl.concat(texts), pl.concat(places), cut_off=cut_off)
+                texts, places, held = [], [], 0
 
 
-def _raw_blocks(table: Table) -> Iterator[Block]:
+def _lines(table: Table) -> Iterator[tuple[Block, pl.Series]]:
+    """Yield each block and its lines. Raises NotByLine where a line is not what reading the file makes of it."""
     block = table.rest
     while True:
-        yield block
+        if block.last and block.data.endswith(b"\x1a"):
+            raise NotByLine("the file ends with an end-of-file mark")
+        yield block, _text(block.data, table.codec)
         if block.last:
             return
         block = table.blocks.next(line=1)
 
 
-def _lines(table: Table) -> Iterator[BlockLines]:
-    """Yield the lines of each block. Raises NotByLine where they are not what is between two line feeds."""
-    for block in _raw_blocks(table):
-        lines = block_lines(block.data, table.codec)
-        if not lines.plain:
-            raise NotByLine("a line cannot be decoded, or ends with CR alone")
-        if block.last and block.data.endswith(b"\x1a"):
-            raise NotByLine("the file ends with an end-of-file mark")
-        yield lines
+def _text(data: bytes, codec: str) -> pl.Series:
+    """Return the lines of a block, without their ends; UTF-8 is checked while it is cut, which `block_lines` does before."""
+    if codec == "utf-8" and data and (b"\r" not in data or data.count(b"\r") == data.count(b"\r\n")):
+        try:
+            return pl.read_lines(io.BytesIO(data)).to_series().alias("text")
+        except pl.exceptions.ComputeError as error:
+            raise NotByLine(_UNREADABLE) from error
+    lines = block_lines(data, codec)
+    if not lines.plain:
+        raise NotByLine(_UNREADABLE)
+    return lines.text
 
 
 @dataclass(slots=True)
