@@ -18,6 +18,8 @@ PEERS = SHARED / "peers"
 _ARGUMENTS = {
     "polars_executemany": ("polars_adbc.py", "--db", "sqlite", "--load", "copy"),
     "polars_copycsv": ("polars_adbc.py", "--db", "postgres", "--load", "copy"),
+    "linediff": ("linediff.py", "--db", "sqlite"),
+    "linediff/postgresql": ("linediff.py", "--db", "postgres"),
 }
 _NEEDED = ("polars", "numpy", "psycopg", "psycopg-binary")
 

@@ -20,6 +20,7 @@ import stockfeed
 import transforms
 from schemas.feed_config import Feed
 from schemas.rejections import Rejection
+from stockfeed.settings import feed_config_version
 from transforms.contract import Tally
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ def told_rows(rejections: Sequence[Rejection]) -> pl.Series:
 
 def meaning(feed: Feed) -> str:
     """Return the SHA-256 (hex) of everything that decides what a line means: the feed's configuration and the code."""
-    config = json.dumps(feed.model_dump(mode="json"), sort_keys=True, default=str)
-    return hashlib.sha256(f"{_code()}\0{config}".encode()).hexdigest()
+    return hashlib.sha256(f"{_code()}\0{feed_config_version(feed)}".encode()).hexdigest()
 
 
 @cache
