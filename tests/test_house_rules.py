@@ -114,8 +114,8 @@ def test_importing_the_command_line_loads_no_heavy_library() -> None:
 
 
 def test_the_verbs_load_no_frame_library_before_there_is_a_file_to_read() -> None:
-    heavy = ("airflow", "great_expectations", "pandas", "polars", "numpy", "alembic", "paramiko", "httpx", "openpyxl", "gspread")
-    program = f"import sys, stockfeed.pipeline; print([m for m in {heavy!r} if m in sys.modules])"
+    heavy = ("airflow", "great_expectations", "pandas", "polars", "numpy", "alembic", "paramiko", "httpx", "rich", "openpyxl")
+    program = f"import sys, stockfeed.logs, stockfeed.pipeline; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -120,7 +120,7 @@ def live(twins: Twins, supplier: Supplier, lines: list[str], steps: list[list[Ac
     gates, header = [], HEADER
     for step in [[], *steps]:
         for kind, at, to, new in step:
-            header = HEADER + " " * (kind == "header")
+            header = HEADER + "2" * (kind == "header")
             lines = changed(lines, kind, at, to, new)
         result = twins.deliver(supplier.file(lines, header))
         kinds, number = {kind for kind, *_ in step}, result.delivery_id
