@@ -45,8 +45,8 @@ def apply(job: Job, connection: Connection, staged: "Staged", findings: Sequence
         row.id, delivery.id, now, job.config.missing_after, job.config.match == "identity", in_key_order=staged.in_key_order
     )
     changes = levels.apply(connection, work)
-    _keep_reading(job, connection, staged)
     feed_before = age.before(job, connection)
+    _keep_reading(job, connection, staged)
     late = is_late_delta(job)
     feeds.change(connection, row.id, last_applied_id=delivery.id, content_since=row.content_since if late else job.as_of)
     age.refresh(job, connection, age.standing(job, job.as_of), is_applied=True)

@@ -159,12 +159,17 @@ def _decide(job: Job, connection: Any, staged: "Staged", found: list[Finding]) -
 
 def _compare(job: Job, connection: Any, staged: "Staged") -> levels.Compared:
     """Compare what is staged with the levels of the feed: all of them, or those that the staged lines are about."""
-    feed, feed_id, complete = job.config, job.row.id, staged.is_complete
+    feed = job.config
     if staged.touched is not None:
         known, others = staged.touched.known, staged.touched.others
-        return levels.compare_touched(connection, feed_id, known=known, others=others, is_complete=complete)
-    by_location, absences = feed.scope == "location", feed.mode == "snapshot"
-    return levels.compare(connection, feed_id, scope_locations=by_location, find_absent=absences, is_complete=complete)
+        return levels.compare_touched(connection, job.row.id, known=known, others=others, is_complete=staged.is_complete)
+    return levels.compare(
+        connection,
+        job.row.id,
+        scope_locations=feed.scope == "location",
+        find_absent=feed.mode == "snapshot",
+        is_complete=staged.is_complete,
+    )
 
 
 def _findings(job: Job, staged: "Staged", compared: levels.Compared) -> list[Finding]:
