@@ -33,6 +33,7 @@ from transforms.formats.options import DelimitedOptions
 from transforms.line_difference import NotByLine, rows_between, same_lines
 from transforms.lookalikes import folded
 
+_NEW_SKUS = 5_000  # so many are looked up in one statement at the most
 _TOTALS = ("records", "units", "zeros", "unknown")
 
 
@@ -179,6 +180,8 @@ class _Difference:
         skus = skus.filter(~skus.is_in(known["supplier_sku"].implode()))
         if skus.len():
             forms = folded(skus).unique()
+            if forms.len() > _NEW_SKUS:
+                raise NotByLine(f"more than {_NEW_SKUS} SKUs are new")
             similar = pl.Series("key", comparison.similar_skus(self.connection, feed_id, forms.to_list()), dtype=pl.String)
             if folded(similar).is_in(forms.implode()).any():
                 raise NotByLine("a new SKU looks like one of another line")
