@@ -13,7 +13,7 @@ from pathlib import Path
 from channels import Dirty, Shelf, shop_place
 from database import fresh_database, postgres
 from feeds import FeedFile, feed_file
-from product import place
+from product import place, require
 from table import Row, markdown, write_results
 from yardsticks import Yardsticks
 
@@ -24,10 +24,14 @@ WORK = Path(os.environ.get("BENCH_TMP") or Path(tempfile.gettempdir()) / "stockf
 RESULTS = Path(__file__).parent / "results"
 LISTED, LATENCY = 10_000, 20
 _YARDSTICKS = {"sqlite": ("polars_executemany", 1.8), "postgresql": ("polars_copycsv", 1.4)}
+_LINES = {"sqlite": "linediff", "postgresql": "linediff/postgresql"}
 
 
 class Load:
-    """The large feed on one kind of database: first delivery, the same bytes again, a thousandth changed."""
+    """The large feed on one kind of database: first delivery, the same bytes again, a thousandth changed.
+
+    The last is measured twice: read as a whole, as when nothing is kept of the delivery before, and by line.
+    """
 
     def __init__(self, kind: str, server: str, files: tuple[FeedFile, FeedFile], yardsticks: Yardsticks) -> None:
         yardstick, ratio = _YARDSTICKS[kind]
@@ -36,7 +40,8 @@ class Load:
         self.first = Row(what.format("first load"), 400, yardstick=yardstick, ratio_limit=ratio)
         self.again = Row(what.format("same bytes again"), 150, seconds_limit=1)
         self.changed = Row(what.format("0.1 % changed"), 400, yardstick=yardstick, ratio_limit=1.5)
-        self.rows = [self.first, self.again, self.changed]
+        self.by_line = Row(what.format("0.1 % changed, read by line"), 400, yardstick=_LINES[kind], ratio_limit=2)
+        self.rows = [self.first, self.again, self.changed, self.by_line]
 
     def measure(self) -> None:
         """Add one run of each to the rows, the yardstick's beside ours."""
@@ -45,6 +50,8 @@ class Load:
             assert self.first.yardstick is not None
             self.first.yardstick_runs.append(self._yardsticks.load(self.first.yardstick, base, first=True))
             self.changed.yardstick_runs.append(self._yardsticks.load(self.first.yardstick, changed, first=False))
+            self._yardsticks.load(_LINES[self._kind], base, first=True)
+            self.by_line.yardstick_runs.append(self._yardsticks.load(_LINES[self._kind], changed, first=False))
         with ExitStack() as life:
             url = life.enter_context(fresh_database(self._server)) if self._kind == "postgresql" else None
             where = life.enter_context(place(WORK, url))
@@ -53,8 +60,12 @@ class Load:
             self.again.runs.append(where.sync(base, "unchanged"))
             where.check(self.again.runs[-1].answer, base.expected, 0)
             self.again.idle_runs.append(where.stockfeed("sync", "bench.stock", "--json"))
+            where.forget_reading()
             self.changed.runs.append(where.sync(changed, "applied"))
             where.check(self.changed.runs[-1].answer, changed.expected, changed.expected.changed)
+            self.by_line.runs.append(where.sync(base, "applied"))
+            where.check(self.by_line.runs[-1].answer, base.expected, changed.expected.changed)
+            require("gates", where.gates(), ["whole", "whole", "lines"])
 
 
 class SmallLoad:

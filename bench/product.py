@@ -1,5 +1,6 @@
 """A place where the command line is measured: configuration, database, archive and the supplier's folder, as users have them."""
 
+import json
 import os
 import shutil
 import sys
@@ -65,7 +66,8 @@ class Place:
     def __init__(self, folder: Path, database: str, environ: Mapping[str, str]) -> None:
         self.folder, self.database = folder, database
         self.environ = {
-            **os.environ,
+            # installed programs keep their compiled modules; a shell that forbids it would have each process compile everything
+            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
             "STOCKFEED_DATABASE_URL": database,
             "STOCKFEED_STATE": str(folder / "state"),
             "STOCKFEED_CONFIG": str(folder / "config"),
@@ -101,14 +103,27 @@ class Place:
         archived = self.folder / "state" / "archive" / sha[:2] / sha[2:4] / sha
         require("archived", archived.is_file(), wanted=True)
 
+    def gates(self) -> list[str]:
+        """Return how each delivery that was read was read: "whole", or by its "lines" that differ."""
+        found = [row[0] for row in self.query("SELECT reading FROM delivery WHERE reading IS NOT NULL ORDER BY id")]
+        return [(json.loads(reading) if isinstance(reading, str) else reading)["gate"]["kind"] for reading in found]
+
+    def forget_reading(self) -> None:
+        """Leave nothing that a line difference could start from, as an upgrade does: the next delivery is read as a whole."""
+        self._run("DELETE FROM last_reading")
+
     def query(self, statement: str) -> list[Any]:
         """Return the rows of a query, in this process and not measured."""
+        return self._run(statement)
+
+    def _run(self, statement: str) -> list[Any]:
         url = make_url(self.database)
         if url.get_backend_name() == "postgresql":
             url = url.set(drivername="postgresql+psycopg")
         engine = create_engine(url)
-        with engine.connect() as connection:
-            rows = list(connection.execute(text(statement)).all())
+        with engine.begin() as connection:
+            done = connection.execute(text(statement))
+            rows = list(done.all()) if done.returns_rows else []
         engine.dispose()
         return rows
 

@@ -18,6 +18,8 @@ PEERS = SHARED / "peers"
 _ARGUMENTS = {
     "polars_executemany": ("polars_adbc.py", "--db", "sqlite", "--load", "copy"),
     "polars_copycsv": ("polars_adbc.py", "--db", "postgres", "--load", "copy"),
+    "linediff": ("linediff.py", "--db", "sqlite"),
+    "linediff/postgresql": ("linediff.py", "--db", "postgres"),
 }
 _NEEDED = ("polars", "numpy", "psycopg", "psycopg-binary")
 
@@ -43,7 +45,7 @@ class Yardsticks:
         folder = self._python.parent.parent
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
         environ = {**os.environ, "VIRTUAL_ENV": str(folder)}
-        subprocess.run([uv, "pip", "install", "--quiet", *wanted], check=True, env=environ)
+        subprocess.run([uv, "pip", "install", "--quiet", "--compile-bytecode", *wanted], check=True, env=environ)
 
     def load(self, name: str, file: FeedFile, *, first: bool) -> Measured:
         """Return what a yardstick took to load a feed, the first time into an empty table. Raises SystemExit when it is wrong."""

@@ -8,6 +8,12 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
+if "rich" not in sys.modules:
+    # structlog loads rich where it is installed, for tracebacks in colour that we never print: a tenth of a command's start
+    sys.modules["rich"] = None  # type: ignore[assignment]  # Python's own way to say that a module cannot be imported
+    import structlog
+
+    del sys.modules["rich"]
 import structlog
 
 from stockfeed.redaction import KNOWN, one_line

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,6 +123,21 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     _on_server(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield make_url(server).set(database=name).render_as_string(hide_password=False)
     _on_server(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgres_databases(postgres_url: str, postgres_template: str) -> Iterator[Callable[[], str]]:
+    """Makes upgraded, empty databases on PostgreSQL, as many as a test asks for; returns the URL of each."""
+    names: list[str] = []
+
+    def make() -> str:
+        names.append(f"test_{uuid.uuid4().hex[:12]}")
+        _on_server(postgres_url, f"CREATE DATABASE {names[-1]} TEMPLATE {postgres_template}")
+        return make_url(postgres_url).set(database=names[-1]).render_as_string(hide_password=False)
+
+    yield make
+    for name in names:
+        _on_server(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

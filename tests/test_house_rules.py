@@ -113,6 +113,13 @@ def test_importing_the_command_line_loads_no_heavy_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_verbs_load_no_frame_library_before_there_is_a_file_to_read() -> None:
+    heavy = ("airflow", "great_expectations", "pandas", "polars", "numpy", "alembic", "paramiko", "httpx", "rich", "openpyxl")
+    program = f"import sys, stockfeed.logs, stockfeed.pipeline; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_page_of_rejection_codes_is_fresh() -> None:
     generator = runpy.run_path(str(REPOSITORY / "docs" / "_generate.py"))
     assert generator["main"](["--check"]) == 0

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from math import floor
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from schemas.channel_config import Channel
@@ -210,7 +210,9 @@ def _part(feed: SourceFeed, levels: Sequence[Level], reserved: Sequence[Reserved
     if taken := sum(r.units for r in reserved if r.kind == "order" and _still_open(r, feed)):
         tally.move(f"{feed.code}: reservations", f"minus {taken} not yet in the supplier's number", tally.units - taken, "reserved")
     if feed.trust != 1:
-        tally.move(f"{feed.code}: trust", f"{_percent(feed.trust)} of it is believed", floor(tally.units * feed.trust), "buffered")
+        tally.move(
+            f"{feed.code}: trust", f"{_percent(feed.trust)} of it is believed", _part_of(tally.units, feed.trust), "buffered"
+        )
     if feed.buffer:
         tally.move(f"{feed.code}: feed buffer", f"minus {feed.buffer}", tally.units - feed.buffer, "buffered")
     # after trust, as all seen sales: these units went from what was offered, not from what the supplier counts
@@ -311,7 +313,7 @@ def _limit(tally: _Tally, numbers: Numbers) -> None:
     """Apply share, buffer, minimum and maximum; never negative."""
     tally.units = max(tally.units, 0)
     if numbers.share != 1:
-        tally.move("share", f"{_percent(numbers.share)}{numbers.by('share')}", floor(tally.units * numbers.share), "buffered")
+        tally.move("share", f"{_percent(numbers.share)}{numbers.by('share')}", _part_of(tally.units, numbers.share), "buffered")
     if numbers.buffer:
         tally.move(
             "buffer",
@@ -326,7 +328,7 @@ def _limit(tally: _Tally, numbers: Numbers) -> None:
 
 
 def _less_buffer(quantity: int, buffer: int | Fraction) -> int:
-    return floor(quantity * (1 - buffer)) if isinstance(buffer, Fraction) else quantity - buffer
+    return _part_of(quantity, 1 - buffer) if isinstance(buffer, Fraction) else quantity - buffer
 
 
 def _absence(reasons: Collection[str]) -> str:
@@ -346,6 +348,12 @@ def _decimal(thousandths: int) -> str:
     return f"{sign}{whole}.{rest:03d}".rstrip("0") if rest else f"{sign}{whole}"
 
 
+def _part_of(units: int, part: Fraction) -> int:
+    """Return the floor of a part of the units, exactly and without making a fraction of each number."""
+    return units * part.numerator // part.denominator
+
+
+@lru_cache(maxsize=1000)
 def _percent(part: Fraction) -> str:
     return f"{float(part * 100):g}%"
 

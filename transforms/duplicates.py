@@ -14,9 +14,6 @@ from schemas.rejections import Rejection, rejection
 
 Policy = Literal["reject", "first", "last", "sum", "max"]
 
-#: Key hash → quantity of a delivery's smallest key hashes, before the first batch.
-NO_SAMPLE = pl.DataFrame(schema={"key": pl.UInt64, "quantity": pl.Int64})
-_SAMPLED = 1000
 _VALUES = [name for name in RECORD_SCHEMA if name not in {"row", "line", *KEY_COLUMNS}]
 
 
@@ -45,17 +42,6 @@ def doubled_numbers(hashes: pl.Series) -> pl.Series:
     ordered = hashes.sort()
     doubled = ordered.filter(ordered == ordered.shift(1)).unique()
     return hashes.is_in(doubled.implode()).arg_true() + 1 if doubled.len() else pl.Series([], dtype=pl.UInt32)
-
-
-def smallest(sample: pl.DataFrame, hashes: pl.Series, quantities: pl.Series) -> pl.DataFrame:
-    """Return `key` and `quantity` of the smallest distinct key hashes of the sample and a batch, each with its first quantity.
-
-    A thousand of them are enough to see whether two deliveries agree.
-    """
-    batch = pl.DataFrame({"key": hashes, "quantity": quantities})
-    if sample.height == _SAMPLED:
-        batch = batch.filter(pl.col("key") < sample["key"].max())
-    return pl.concat([sample, batch]).unique("key", keep="first", maintain_order=True).bottom_k(_SAMPLED, by="key")
 
 
 def descents(keys: pl.Series) -> int:

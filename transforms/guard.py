@@ -45,11 +45,18 @@ class Against:
     newly_zero: int
 
 
-def profile(quantities: "pl.Series", *, rows: int, rejected: int, totals: dict[str, int]) -> Profile:
-    """Return the profile of a delivery from its quantities (Int64 thousandths, null unknown) and its counted totals."""
-    known = quantities.drop_nulls()
-    above = known.filter(known > 0)
-    top = known.value_counts(sort=True).row(0) if known.len() else (None, 0)
+def histogram(quantities: "pl.Series") -> "pl.DataFrame":
+    """Return how often each quantity occurs (`quantity` Int64 thousandths, null unknown; `count` Int64), in no order."""
+    counted = quantities.rename("quantity").value_counts(name="count")
+    return counted.with_columns(counted["count"].cast(int))
+
+
+def profile(counts: "pl.DataFrame", *, rows: int, rejected: int, totals: dict[str, int]) -> Profile:
+    """Return the profile of a delivery from how often each quantity occurs (see `histogram`) and its counted totals."""
+    known = counts.filter(counts["quantity"].is_not_null()).sort("quantity")
+    above = known.filter(known["quantity"] > 0)
+    fractional = int(known.filter(known["quantity"] % QUANTITY_SCALE != 0)["count"].sum())
+    top = known.sort("count", descending=True, maintain_order=True).row(0) if known.height else (None, 0)
     return Profile(
         rows=rows,
         rejected=rejected,
@@ -57,11 +64,21 @@ def profile(quantities: "pl.Series", *, rows: int, rejected: int, totals: dict[s
         units=totals["units"],
         zeros=totals["zeros"],
         unknown=totals["unknown"],
-        median=float(above.median() or 0),  # type: ignore[arg-type]  # a median of Int64 is a number
-        fractional=float((known % QUANTITY_SCALE != 0).mean() or 0.0),  # type: ignore[arg-type]  # the mean of booleans is a number
+        median=_median(above),
+        fractional=fractional / max(int(known["count"].sum()), 1),
         top_value=top[0],
-        top_share=top[1] / max(quantities.len(), 1),
+        top_share=top[1] / max(int(counts["count"].sum()), 1),
     )
+
+
+def _median(counts: "pl.DataFrame") -> float:
+    """Return the median of quantities counted in ascending order, 0 of none."""
+    reached = counts["count"].cum_sum()
+    if not reached.len():
+        return 0.0
+    last = int(reached[-1])
+    middle = [counts["quantity"][int(reached.search_sorted(place, side="left"))] for place in ((last + 1) // 2, last // 2 + 1)]
+    return float(sum(middle) / 2)
 
 
 def judge(new: Profile, old: Profile | None, against: Against, *, limits: Guard, delta: bool) -> tuple[Finding, ...]:

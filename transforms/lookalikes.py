@@ -8,7 +8,7 @@ import polars as pl
 
 def key_forms(keys: pl.Series) -> pl.DataFrame:
     """Return `key` and `folded` (UInt64): a hash of each key, and of what is left of it after NFKC and case folding."""
-    return pl.DataFrame({"key": keys.hash(), "folded": _folded(keys).hash()})
+    return pl.DataFrame({"key": keys.hash(), "folded": folded(keys).hash()})
 
 
 def suspected(forms: pl.DataFrame) -> pl.Series:
@@ -30,14 +30,14 @@ def _distinct(hashes: pl.Series) -> int:
     return int((ordered != ordered.shift(1)).sum()) + min(1, ordered.len())
 
 
-def _folded(keys: pl.Series) -> pl.Series:
+def folded(keys: pl.Series) -> pl.Series:
     """Return the keys after NFKC and case folding; most are ASCII, where lower case is all of it."""
-    folded = keys.str.to_lowercase()
+    lower = keys.str.to_lowercase()
     foreign = (keys.str.len_chars() != keys.str.len_bytes()).arg_true()
     if foreign.len():
         deep = keys.gather(foreign).str.normalize("NFKC").str.to_lowercase().str.replace_many(["ß", "ς", "ſ"], ["ss", "σ", "s"])
-        folded = folded.scatter(foreign, deep.str.normalize("NFKC"))
-    return folded
+        lower = lower.scatter(foreign, deep.str.normalize("NFKC"))
+    return lower
 
 
 def lookalike_groups(keys: pl.Series) -> pl.DataFrame:
@@ -46,10 +46,10 @@ def lookalike_groups(keys: pl.Series) -> pl.DataFrame:
     `group` is the folded form; a key that looks like no other is not in the frame. Nulls are left out.
     """
     distinct = keys.drop_nulls().unique().rename("key")
-    folded = _folded(distinct)
-    hashes = folded.hash()
+    forms = folded(distinct)
+    hashes = forms.hash()
     alike = hashes.is_duplicated()
     if not alike.any():
         return pl.DataFrame(schema={"key": pl.String, "group": pl.String})
-    groups = pl.DataFrame({"key": distinct.filter(alike), "group": folded.filter(alike)})
+    groups = pl.DataFrame({"key": distinct.filter(alike), "group": forms.filter(alike)})
     return groups.filter(pl.len().over("group") > 1).sort("group", "key")

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     SmallInteger,
     String,
     Table,
@@ -96,6 +97,16 @@ delivery = Table(
     CheckConstraint(
         "state IN ('received','applied','held','rejected','superseded','duplicate','unchanged','ignored','undone')", name="state"
     ),
+)
+
+# What a line difference needs to know of a feed's last applied delivery beside its bytes and its levels; written with them.
+last_reading = Table(
+    "last_reading",
+    metadata,
+    Column("feed_id", Integer, primary_key=True, autoincrement=False),
+    Column("delivery_id", BigInteger, nullable=False),
+    Column("meaning", String(64), nullable=False),  # SHA-256 of the configuration and the code that read it
+    Column("content", LargeBinary, nullable=False),  # compressed JSON, see stockfeed.pipeline.last_reading
 )
 
 rejection = Table(

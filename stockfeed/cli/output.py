@@ -14,13 +14,14 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console, RenderableType
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from stockfeed.redaction import one_line
+
+if TYPE_CHECKING:  # loaded where a person is answered: programs do not wait for it
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
 
 Columns = Sequence[tuple[str, str]]  # key of the row, title of the column
 
@@ -89,6 +90,8 @@ def show_record(record: Mapping[str, Any], *, as_json: bool, tables: Mapping[str
     if as_json:
         emit_json(record)
         return
+    from rich.table import Table
+
     table = Table(box=None, show_header=False, pad_edge=False, collapse_padding=True)  # a sha256 beside the names: 80 columns
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -102,8 +105,10 @@ def show_record(record: Mapping[str, Any], *, as_json: bool, tables: Mapping[str
             emit(render(_table(value, (tables or {}).get(name) or [(key, key.replace("_", " ")) for key in value[0]])))
 
 
-def render(*parts: RenderableType) -> str:
+def render(*parts: "RenderableType") -> str:
     """Return renderables as text for stdout: in colour and as wide as the terminal, else plain and 80 columns wide."""
+    from rich.console import Console
+
     on_terminal = sys.stdout.isatty()
     console = Console(file=io.StringIO(), force_terminal=on_terminal, width=None if on_terminal else _WIDTH, highlight=False)
     with console.capture() as capture:
@@ -123,6 +128,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[str], None]]:
     if not sys.stderr.isatty():
         yield lambda _step: None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -138,7 +144,9 @@ def progress(label: str, total: int) -> Iterator[Callable[[str], None]]:
         yield advance
 
 
-def _table(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Table:
+def _table(rows: Sequence[Mapping[str, Any]], columns: Columns) -> "Table":
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
     for key, title in columns:
         numeric = key in _QUANTITIES or all(type(row.get(key)) in {int, float, type(None)} for row in rows)
@@ -148,7 +156,9 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Table:
     return table
 
 
-def _cell(key: str, value: object, *, full: bool = False) -> Text:
+def _cell(key: str, value: object, *, full: bool = False) -> "Text":
+    from rich.text import Text
+
     if value is None or value in ("", [], {}):
         return Text(_NOTHING, style="dim")
     if isinstance(value, bool):

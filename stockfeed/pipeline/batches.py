@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.feed_config import Feed
-from stockfeed.reading import opened_batches
+from stockfeed.reading import checked_options, opened_batches
 from transforms.declared import declared_columns, identifier_columns
 
 if TYPE_CHECKING:
     from schemas.records import RawBatch
+    from transforms.formats.options import ReaderOptions
 
 
 def opened(feed: Feed, path: Path) -> "AbstractContextManager[Iterator[RawBatch]]":
@@ -28,3 +29,9 @@ def raw_batches(feed: Feed, path: Path) -> "Iterator[RawBatch]":
     """Yield what the feed's reader finds in the file. Raises DeliveryError, also after good batches (truncation, trailer)."""
     with opened(feed, path) as batches:
         yield from batches
+
+
+def reader_options(feed: Feed) -> "ReaderOptions":
+    """Return the options that the feed's files are read with. Raises ConfigError that lists every mistake."""
+    expected, identifiers = declared_columns(feed), identifier_columns(feed)
+    return checked_options(feed.format, expected_columns=expected, identifier_columns=identifiers)

@@ -17,7 +17,7 @@ from stockfeed.pipeline.job import Job
 from stockfeed.pipeline.ordering import LATE_DELTA, is_ahead, is_late_delta, overlap, position
 from stockfeed.pipeline.results import IngestResult
 from stockfeed.settings import feed_config_version
-from stockfeed.store import audit, containment, deliveries, feeds, held_levels, holds, levels, reservations
+from stockfeed.store import audit, containment, deliveries, feeds, held_levels, holds, last_reading, levels, reservations
 from stockfeed.store.deliveries import Delivery
 from stockfeed.store.marks import mark
 from transforms.guard import to_json
@@ -46,6 +46,7 @@ def apply(job: Job, connection: Connection, staged: "Staged", findings: Sequence
     )
     changes = levels.apply(connection, work)
     feed_before = age.before(job, connection)
+    _keep_reading(job, connection, staged)
     late = is_late_delta(job)
     feeds.change(connection, row.id, last_applied_id=delivery.id, content_since=row.content_since if late else job.as_of)
     age.refresh(job, connection, age.standing(job, job.as_of), is_applied=True)
@@ -63,6 +64,17 @@ def apply(job: Job, connection: Connection, staged: "Staged", findings: Sequence
         job, connection, "applied", reason, staged=staged, findings=findings, changes=changes,
         applied_before_id=row.last_applied_id, feed_before=feed_before, epoch=row.epoch,
     )  # fmt: skip
+
+
+def _keep_reading(job: Job, connection: Connection, staged: "Staged") -> None:
+    """Keep for the next line difference what it needs to know of the delivery that is now in force."""
+    if staged.kept is None:
+        last_reading.forget(connection, job.row.id)
+        return
+    from stockfeed.pipeline.last_reading import meaning  # it reads frames, as whoever staged did
+
+    content = staged.kept.to_bytes(others=staged.others)
+    last_reading.save(connection, job.row.id, job.delivery.id, meaning(job.config), content)
 
 
 def _overtake(job: Job, connection: Connection, now: datetime) -> None:
@@ -287,6 +299,6 @@ def _counts(staged: "Staged") -> dict[str, Any]:
         "rows_skipped": sum(staged.skipped.values()),
         "skipped": dict(staged.skipped),
         "records": staged.profile.records if staged.profile else None,
-        "reading": {**staged.reading, "notes": staged.notes, "rejections_total": staged.rejections_total},
+        "reading": {**staged.reading, "gate": staged.gate, "notes": staged.notes, "rejections_total": staged.rejections_total},
         "profile": {**to_json(staged.profile), "sample": staged.sample} if staged.profile else None,
     }

@@ -120,10 +120,11 @@ def _stage(job: Job, connection: Connection, path: Path) -> "tuple[Job, Staged]"
     """Read the content, and place the delivery in time and space where only its content says so."""
     feed = job.config
     with opened(feed, path) as raw:  # a process that reads a workbook starts, while this one loads the frame library
-        from stockfeed.pipeline.stage import stage, stated_as_of  # here: most runs find nothing new, and do without it
+        from stockfeed.pipeline.by_line import stage_delivery  # here: most runs find nothing new, and do without it
+        from stockfeed.pipeline.stage import stated_as_of
         from stockfeed.store.staging import locations
 
-        staged = stage(connection, feed, raw, keep=job.app.settings.rejections_kept, on_batch=lambda _: job.lease.renew())
+        staged = stage_delivery(job, connection, path, raw)
     if feed.scope == "location":
         job = job.covering(locations(connection))
     connection.commit()
@@ -135,17 +136,13 @@ def _stage(job: Job, connection: Connection, path: Path) -> "tuple[Job, Staged]"
 
 def _decide(job: Job, connection: Any, staged: "Staged", found: list[Finding]) -> IngestResult:
     """Judge what is staged, beside what was `found` already, and apply, hold or reject it."""
-    feed = job.config
     if connection.dialect.name == "sqlite":
         connection.execution_options(sqlite_begin="IMMEDIATE")
     job.lease.check(connection)
-    compared = levels.compare(
-        connection,
-        job.row.id,
-        scope_locations=feed.scope == "location",
-        find_absent=feed.mode == "snapshot",
-        is_complete=staged.is_complete,
-    )
+    compared = _compare(job, connection, staged)
+    staged.others = compared.others
+    if not staged.is_complete and compared.present < compared.known:
+        staged.kept = None  # levels that it lacks stay as they are: what is known is not what it says
     findings = [*found, *_findings(job, staged, compared)]
     judged = [*job.arrived_with, *findings]
     first = next((f for f in judged if f.severity == "reject"), None)
@@ -160,6 +157,21 @@ def _decide(job: Job, connection: Any, staged: "Staged", found: list[Finding]) -
     result = ending.apply(job, connection, staged, findings)
     connection.commit()
     return result
+
+
+def _compare(job: Job, connection: Any, staged: "Staged") -> levels.Compared:
+    """Compare what is staged with the levels of the feed: all of them, or those that the staged lines are about."""
+    feed = job.config
+    if staged.touched is not None:
+        known, others = staged.touched.known, staged.touched.others
+        return levels.compare_touched(connection, job.row.id, known=known, others=others, is_complete=staged.is_complete)
+    return levels.compare(
+        connection,
+        job.row.id,
+        scope_locations=feed.scope == "location",
+        find_absent=feed.mode == "snapshot",
+        is_complete=staged.is_complete,
+    )
 
 
 def _findings(job: Job, staged: "Staged", compared: levels.Compared) -> list[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from sqlalchemy import Connection
@@ -22,10 +22,14 @@ from stockfeed.store import staging
 from transforms import duplicates
 from transforms.contract import Tally, check_batch, finish
 from transforms.duplicates import descents
-from transforms.guard import Profile, profile
+from transforms.guard import Profile, histogram, profile
+from transforms.key_sample import NO_SAMPLE, SAMPLED, Smallest, with_more
 from transforms.lookalikes import key_forms, lookalike_groups, suspected
 from transforms.normalise import normalise, plan_as_of
 from transforms.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    from stockfeed.pipeline.last_reading import LastReading
 
 Severity = Literal["row", "note"]
 
@@ -33,6 +37,7 @@ Severity = Literal["row", "note"]
 _UNKEYED_SHARE = 0.001
 # Up to so many records out of order, an index grows faster without sorting them first.
 _DISORDERED_SHARE = 0.01
+_NO_ROWS = pl.Series("row", [], dtype=pl.Int64)
 
 
 @dataclass(slots=True)
@@ -54,6 +59,10 @@ class Staged:
     sample: dict[str, int | None] = field(default_factory=dict)
     sku_column: str = "supplier_sku"  # what the file calls it
     descents: int = 0  # records whose SKU is smaller than the one before
+    gate: dict[str, Any] = field(default_factory=dict)  # whether all lines were read, and why
+    touched: "Touched | None" = None  # set where only some lines were read
+    kept: "LastReading | None" = None  # for the next line difference
+    others: int = 0  # levels of the feed that it does not confirm
 
     @property
     def in_key_order(self) -> bool:
@@ -64,6 +73,14 @@ class Staged:
     def is_complete(self) -> bool:
         """Whether nearly every row's key could be read, so that an absent key is really absent."""
         return self.without_key <= _UNKEYED_SHARE * max(self.rows_read, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """How many levels the delivery before confirmed, and how many others the feed has."""
+
+    known: int
+    others: int
 
 
 def stated_as_of(staged: Staged) -> datetime:
@@ -81,12 +98,45 @@ def stage(
     At most `keep` rejections are kept (all are counted). `on_batch` is called with the rows read so far. Raises
     DeliveryError when the file as a whole cannot be read as the feed declares.
     """
+    return conclude(connection, feed, gather(connection, feed, raw, keep=keep, on_batch=on_batch), keep)
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What was read before the delivery as a whole is judged, all records as they were before duplicates were resolved.
+
+    `counts` is the histogram of their quantities; `records` has their `row`, and their keys where asked for; `together` are the
+    rows that were looked at beside others: of one key, or of keys that look alike. `beside` are totals of records that are
+    not staged because they are in the database as they are.
+    """
+
+    result: Staged
+    tallies: list[Tally]
+    counts: pl.DataFrame
+    smallest: Smallest
+    records: pl.DataFrame
+    together: pl.Series
+    beside: Counter[str] = field(default_factory=Counter)
+
+
+def gather(
+    connection: Connection,
+    feed: Feed,
+    raw: Iterator[RawBatch],
+    *,
+    keep: int,
+    on_batch: Callable[[int], None] | None = None,
+    with_keys: bool = False,
+) -> Gathered:
+    """Read these batches into the temporary tables of `connection`, up to the rules that look at rows together."""
     staging.create(connection)
     result, tallies = Staged(), [Tally()] * len(feed.expect)
     hashes: list[pl.Series] = []
     quantities: list[pl.Series] = []
     forms: list[pl.DataFrame] = []
-    sample = duplicates.NO_SAMPLE
+    seen = NO_SAMPLE
+    records: list[pl.DataFrame] = []
+    columns = ["row", *(KEY_SCHEMA if with_keys else ())]
     number = 1
     with closing(_ahead(_normalised(feed, raw, result))) as batches:
         for batch in batches:
@@ -98,23 +148,31 @@ def stage(
             hashes.append(duplicates.key_hashes(verdict.records))
             quantities.append(verdict.records.select(pl.coalesce("available", "on_hand")).to_series())
             forms.append(key_forms(verdict.records["supplier_sku"]))
-            sample = duplicates.smallest(sample, hashes[-1], quantities[-1])
+            seen = with_more(seen, pl.DataFrame({"key": hashes[-1], "quantity": quantities[-1]}))
+            records.append(verdict.records.select(columns))
             result.descents += descents(verdict.records["supplier_sku"])
             _count(result, verdict, keep)
             if on_batch:
                 on_batch(result.rows_read)
     if not hashes:
         raise DeliveryError("the file has no header and no rows", "Send the file again.", code="FILE-EMPTY")
-    _resolve_duplicates(connection, feed, pl.concat(hashes), result, keep)
-    _note_lookalikes(connection, feed, pl.concat(forms), result, keep)
-    result.findings += finish(feed.expect, tallies)
+    together = [
+        _resolve_duplicates(connection, feed, pl.concat(hashes), result, keep),
+        _note_lookalikes(connection, feed, pl.concat(forms), result, keep),
+    ]
+    return Gathered(result, tallies, histogram(pl.concat(quantities)), seen, pl.concat(records), pl.concat(together))
+
+
+def conclude(connection: Connection, feed: Feed, read: Gathered, keep: int) -> Staged:
+    """Judge what was read as a whole: the contract, and what the delivery looks like."""
+    result = read.result
+    result.findings += finish(feed.expect, read.tallies)
     _judge_rest(connection, feed, result, keep)
     result.rejections.sort(key=lambda r: r.row or 0)
-    totals = staging.totals(connection)
-    result.profile = profile(
-        pl.concat(quantities), rows=result.rows_read - sum(result.skipped.values()), rejected=result.rows_rejected, totals=totals
-    )
-    result.sample = {str(key): quantity for key, quantity in sample.iter_rows()}
+    totals = {name: value + read.beside[name] for name, value in staging.totals(connection).items()}
+    rows = result.rows_read - sum(result.skipped.values())
+    result.profile = profile(read.counts, rows=rows, rejected=result.rows_rejected, totals=totals)
+    result.sample = {str(key): quantity for key, quantity in read.smallest.keys.head(SAMPLED).iter_rows()}
     return result
 
 
@@ -195,10 +253,11 @@ def _room(result: Staged, keep: int) -> int:
     return max(0, keep - len(result.rejections))
 
 
-def _resolve_duplicates(connection: Connection, feed: Feed, hashes: pl.Series, result: Staged, keep: int) -> None:
+def _resolve_duplicates(connection: Connection, feed: Feed, hashes: pl.Series, result: Staged, keep: int) -> pl.Series:
+    """Keep one record of each key, or none, as the feed says; return the rows that share a key with another."""
     doubled = duplicates.doubled_numbers(hashes)
     if not doubled.len():
-        return
+        return _NO_ROWS
     staging.pick(connection, doubled)
     rows = staging.picked_records(connection)
     found = duplicates.resolve(rows, feed.duplicates, limit=_room(result, keep), column=result.sku_column)
@@ -208,6 +267,7 @@ def _resolve_duplicates(connection: Connection, feed: Feed, hashes: pl.Series, r
     staging.load_rejected_keys(connection, found.rejected_keys)
     _keep(result, found.rejections, keep, total=found.total)
     _recount(connection, feed, rows, found, result)
+    return rows["row"]
 
 
 def _recount(connection: Connection, feed: Feed, rows: pl.DataFrame, found: duplicates.Resolution, result: Staged) -> None:
@@ -225,16 +285,17 @@ def _recount(connection: Connection, feed: Feed, rows: pl.DataFrame, found: dupl
         result.skipped["duplicate"] += gone.height - rejected
 
 
-def _note_lookalikes(connection: Connection, feed: Feed, forms: pl.DataFrame, result: Staged, keep: int) -> None:
-    """Tell of keys that look alike; `forms` are the `key_forms` of all records, numbered from 1."""
+def _note_lookalikes(connection: Connection, feed: Feed, forms: pl.DataFrame, result: Staged, keep: int) -> pl.Series:
+    """Tell of keys that look alike, and return the rows in question; `forms` are the `key_forms` of all records, from 1."""
     suspects = suspected(forms)
     if not suspects.len():
-        return
+        return _NO_ROWS
     staging.pick(connection, suspects)
     rows = staging.picked_records(connection)
+    in_question = rows["row"]
     rows = rows.filter(pl.col("supplier_sku").is_in(lookalike_groups(rows["supplier_sku"])["key"].implode()))
     if not rows.height:
-        return
+        return in_question
     severity: Severity = "row" if feed.sku_case == "fold" else "note"
     told, column = rows.unique("row", keep="first", maintain_order=True), result.sku_column
     staging.pick(connection, rows["n"])
@@ -249,6 +310,7 @@ def _note_lookalikes(connection: Connection, feed: Feed, forms: pl.DataFrame, re
         refused = rows["row"].n_unique()
         result.rows_accepted -= refused
         result.rows_rejected += refused
+    return in_question
 
 
 def _judge_rest(connection: Connection, feed: Feed, result: Staged, keep: int) -> None:

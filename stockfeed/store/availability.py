@@ -3,7 +3,6 @@
 All set-based: the dirty SKUs stand in a temporary table and are read in pages. Never computes a quantity.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,7 +41,7 @@ from schemas.tables import (
     publication,
     reservation,
 )
-from stockfeed.store.engine import insert_or, next_change_ids
+from stockfeed.store.engine import insert_or, next_change_ids, to_json
 from transforms.availability import Level, Reserved, SkuStock
 
 _temporary = MetaData()
@@ -255,7 +254,7 @@ def load_offered(connection: Connection, channel: str, skus: Sequence[str]) -> d
 
 def steps_text(steps: Sequence[Mapping[str, Any]]) -> str:
     """Return the steps as the engine writes them (stockfeed.store.engine): equal texts are equal steps."""
-    return json.dumps(steps, ensure_ascii=False, sort_keys=True)
+    return to_json(steps)
 
 
 def write_page(connection: Connection, channel: str, changes: Sequence[Change], at: datetime) -> None:

@@ -3,6 +3,7 @@
 Writes only temporary tables.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +11,16 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    LargeBinary,
     MetaData,
+    Select,
     SmallInteger,
     Table,
     Text,
     and_,
+    bindparam,
     case,
+    cast,
     delete,
     exists,
     func,
@@ -27,7 +32,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from schemas.columns import KEY_COLUMNS
 from schemas.tables import BigId, inventory
-from stockfeed.store.staged import analyze, effective, index_keys, rejected_key, staged
+from stockfeed.store.staged import analyze, drop_key_index, effective, index_keys, index_touched, rejected_key, staged, touched_key
 
 VALUE_COLUMNS = ("on_hand", "available", "on_order", "unit", "next_available_on", "unit_cost", "currency", "gtin", "mpn")
 
@@ -64,6 +69,7 @@ class Compared:
     present: int
     newly_zero: int
     absent: int
+    others: int = 0  # levels that the delivery does not have, whether or not it can prove that they are absent
 
 
 def same_key(left: Any, right: Any) -> ColumnElement[bool]:
@@ -91,6 +97,37 @@ def compare(
     levels, known_count = _count_levels(connection, feed_id, scope_locations=scope_locations)
     analyze(connection)
     _fill_difference(connection, feed_id)
+    new = connection.execute(select(func.coalesce(func.sum(difference.c.is_new), 0))).scalar_one()
+    if find_absent and total - new < levels:
+        _fill_absent(connection, feed_id, scope_locations=scope_locations)
+    return _count(connection, known_count, is_complete=is_complete)
+
+
+def compare_touched(connection: Connection, feed_id: int, *, known: int, others: int, is_complete: bool) -> Compared:
+    """Fill `difference` and `absent` as `compare` does, from the part of a snapshot that is staged.
+
+    The rest of it is in the levels as it is: all known levels (`known`) but those of the `touched_key`s. Besides these the
+    feed has `others`, that no delivery confirms now.
+    """
+    _temporary.create_all(connection, checkfirst=False)
+    analyze(connection)
+    _fill_difference(connection, feed_id)
+    index_keys(connection)
+    index_touched(connection)
+    same = same_key(touched_key, inventory)
+    both = touched_key.outerjoin(inventory, and_(inventory.c.feed_id == feed_id, same))
+    # an outer join keeps SQLite from going through all levels; what it cannot see through keeps it an outer one
+    touched = _absent_levels().select_from(both).where(func.coalesce(inventory.c.feed_id, 0) == feed_id)
+    connection.execute(insert(absent).from_select(list(absent.c), touched))
+    if others:
+        rest = _absent_levels().where(inventory.c.feed_id == feed_id, ~_is_known(), ~exists().where(same))
+        connection.execute(insert(absent).from_select(list(absent.c), rest))
+    drop_key_index(connection)
+    return _count(connection, known, is_complete=is_complete)
+
+
+def _count(connection: Connection, known_count: int, *, is_complete: bool) -> Compared:
+    """Return what is in `difference` and `absent`, and leave only what counts in `absent`."""
     row = connection.execute(
         select(
             func.coalesce(func.sum(difference.c.is_new), 0).label("new"),
@@ -98,15 +135,38 @@ def compare(
             func.count().filter(and_(difference.c.was_known == 1, difference.c.was > 0, difference.c.now == 0)).label("newly_zero"),
         )
     ).one()
-    if find_absent and total - row.new < levels:
-        _fill_absent(connection, feed_id, scope_locations=scope_locations)
     gone = select(func.count()).select_from(absent)
     known_gone = connection.execute(gone.where(absent.c.was_known == 1, absent.c.rejected == 0)).scalar_one()
+    others = connection.execute(gone).scalar_one()
     if not is_complete:
         connection.execute(delete(absent).where(absent.c.rejected == 0))
     counted = connection.execute(gone).scalar_one()
     new = int(row.new)
-    return Compared(new, row.rows - new, known_count, known_count - known_gone, row.newly_zero, counted)
+    return Compared(new, row.rows - new, known_count, known_count - known_gone, row.newly_zero, counted, others)
+
+
+def hold_levels(connection: Connection, feed_id: int) -> bool:
+    """Return whether any `touched_key` is the key of a known level."""
+    found = select(exists().where(inventory.c.feed_id == feed_id, _is_known(), same_key(touched_key, inventory)))
+    return bool(connection.execute(found).scalar())
+
+
+def unknown_skus(connection: Connection, feed_id: int) -> list[str]:
+    """Return the SKUs of the `touched_key`s that no known level has."""
+    has_level = exists().where(inventory.c.feed_id == feed_id, _is_known(), inventory.c.supplier_sku == touched_key.c.supplier_sku)
+    return list(connection.execute(select(touched_key.c.supplier_sku).distinct().where(~has_level)).scalars())
+
+
+def similar_skus(connection: Connection, feed_id: int, folded: Sequence[str]) -> list[str]:
+    """Return the SKUs of known levels that are one of the `folded` texts in lower case, or are not all ASCII."""
+    sku = inventory.c.supplier_sku
+    if connection.dialect.name == "sqlite":
+        lower, octets = func.lower(sku), func.length(cast(sku, LargeBinary))  # SQLite's lower() knows ASCII only
+    else:
+        lower, octets = func.lower(sku.collate("C")), func.octet_length(sku)
+    similar = or_(lower.in_(bindparam("folded", list(folded), expanding=True)), octets != func.length(sku))
+    found = select(sku).distinct().where(inventory.c.feed_id == feed_id, _is_known(), similar)
+    return list(connection.execute(found).scalars())
 
 
 def has_levels(connection: Connection, feed_id: int) -> bool:
@@ -147,13 +207,18 @@ def _fill_difference(connection: Connection, feed_id: int) -> None:
 
 def _fill_absent(connection: Connection, feed_id: int, *, scope_locations: bool) -> None:
     index_keys(connection)
-    here = exists().where(same_key(staged, inventory))
-    only_rejected = exists().where(same_key(rejected_key, inventory))
-    found = select(
-        *(inventory.c[name] for name in KEY_COLUMNS),
-        case((only_rejected, 1), else_=0),
-        case((_is_known(), 1), else_=0),
-    ).where(inventory.c.feed_id == feed_id, ~here)
+    found = _absent_levels().where(inventory.c.feed_id == feed_id)
     if scope_locations:
         found = found.where(_in_scope())
     connection.execute(insert(absent).from_select(list(absent.c), found))
+
+
+def _absent_levels() -> Select[Any]:
+    """Return the query for `absent`: levels, of any feed, whose key is not staged."""
+    here = exists().where(same_key(staged, inventory))
+    only_rejected = exists().where(same_key(rejected_key, inventory))
+    return select(
+        *(inventory.c[name] for name in KEY_COLUMNS),
+        case((only_rejected, 1), else_=0),
+        case((_is_known(), 1), else_=0),
+    ).where(~here)

@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from schemas.columns import KEY_COLUMNS
 from schemas.tables import feed, inventory, level_change
 from stockfeed.store import history
-from stockfeed.store.comparison import VALUE_COLUMNS, Compared, absent, compare, difference, has_levels, same_key
+from stockfeed.store.comparison import VALUE_COLUMNS, Compared, absent, compare, compare_touched, difference, has_levels, same_key
 from stockfeed.store.history import Applying, master_sku
 from stockfeed.store.staged import staged
 
@@ -20,6 +20,7 @@ __all__ = [
     "Compared",
     "apply",
     "compare",
+    "compare_touched",
     "count_missing",
     "count_unconfirmed",
     "counted_by",

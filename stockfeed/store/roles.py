@@ -36,6 +36,7 @@ TABLES = {
     "held_level": (_ALL, _READ),  # gone with the hold
     "hold": (_KEEP, _KEEP),
     "inventory": (_ALL, _READ),  # undo of a first delivery takes its levels away
+    "last_reading": (_ALL, _READ),  # one row a feed, written anew with each applied delivery
     "level_change": (_ADD, _READ),
     "listing": (_READ, _KEEP),
     "product": (_KEEP, _READ),

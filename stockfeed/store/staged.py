@@ -27,6 +27,9 @@ staged = Table(
 #: Keys of rejected rows whose key could be read: "unconfirmed".
 rejected_key = Table("rejected_key", _temporary, *(Column(name, Text) for name in KEY_COLUMNS), prefixes=["TEMPORARY"])
 
+#: Keys of records in those lines of the last applied delivery that the new one does not repeat (the line difference).
+touched_key = Table("touched_key", _temporary, *(Column(name, Text) for name in KEY_COLUMNS), prefixes=["TEMPORARY"])
+
 #: Numbers of staged rows, for set operations on a few of them.
 picked = Table("picked", _temporary, Column("n", BigId, primary_key=True, autoincrement=False), prefixes=["TEMPORARY"])
 
@@ -40,7 +43,7 @@ def create(connection: Connection) -> None:
 def drop(connection: Connection) -> None:
     """Drop the temporary tables of this connection, also those made later by the merge."""
     schema = "temp." if connection.dialect.name == "sqlite" else "pg_temp."
-    for name in ("staged", "rejected_key", "picked", "difference", "absent"):
+    for name in ("staged", "rejected_key", "touched_key", "picked", "difference", "absent"):
         connection.execute(text(f"DROP TABLE IF EXISTS {schema}{name}"))
 
 
@@ -54,6 +57,21 @@ def index_keys(connection: Connection) -> None:
     """Make staged keys quick to look up (SQLite has no hash join)."""
     if connection.dialect.name == "sqlite":
         connection.execute(text("CREATE INDEX temp.ix_staged_key ON staged (supplier_sku, location, condition)"))
+
+
+def index_touched(connection: Connection) -> None:
+    """Make touched and rejected keys quick to look up, and let PostgreSQL know how few they are."""
+    if connection.dialect.name == "sqlite":
+        for name in ("touched_key", "rejected_key"):
+            connection.execute(text(f"CREATE INDEX temp.ix_{name} ON {name} (supplier_sku, location, condition)"))
+    else:
+        connection.execute(text("ANALYZE touched_key"))
+
+
+def drop_key_index(connection: Connection) -> None:
+    """Drop the index on staged keys: with it, SQLite goes through all levels to find the few that are staged."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("DROP INDEX temp.ix_staged_key"))
 
 
 def effective(table: Any) -> ColumnElement[int]:

@@ -11,7 +11,7 @@ import polars as pl
 from sqlalchemy import Connection, Select, Table, bindparam, delete, func, select, update
 
 from schemas.records import KEY_SCHEMA, RECORD_SCHEMA
-from stockfeed.store.staged import create, drop, effective, picked, rejected_key, staged
+from stockfeed.store.staged import create, drop, effective, picked, rejected_key, staged, touched_key
 
 __all__ = [
     "all_records",
@@ -20,6 +20,7 @@ __all__ = [
     "drop",
     "load_records",
     "load_rejected_keys",
+    "load_touched_keys",
     "locations",
     "pick",
     "picked_records",
@@ -44,6 +45,12 @@ def load_rejected_keys(connection: Connection, keys: pl.DataFrame) -> None:
     """Append keys (KEY_SCHEMA) of rejected rows."""
     if keys.height:
         _load(connection, rejected_key, keys.select(list(KEY_SCHEMA)))
+
+
+def load_touched_keys(connection: Connection, keys: pl.DataFrame) -> None:
+    """Replace the touched keys by these (KEY_SCHEMA)."""
+    connection.execute(delete(touched_key))
+    _load(connection, touched_key, keys.select(list(KEY_SCHEMA)))
 
 
 def _load(connection: Connection, table: Table, frame: pl.DataFrame) -> None:

@@ -96,7 +96,7 @@ def _at_point(seed: int, number: int, rng: random.Random, around: dict[str, Any]
 
 
 def _suits_delta(name: str, kind: str) -> bool:
-    return kind in {"normal", "partial"} and not name.startswith(("apply-absent", "undo"))
+    return kind in {"normal", "partial"} and not name.startswith(("apply-absent", "apply-reading", "lines-compared", "undo"))
 
 
 def _sane(case: Case) -> Case:

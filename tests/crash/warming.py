@@ -76,12 +76,12 @@ def _elsewhere(request: dict[str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _rows_from_nowhere() -> Iterator[None]:
-    module = importlib.import_module("stockfeed.pipeline.stage")
+    module = importlib.import_module("stockfeed.pipeline.by_line")
     from stockfeed.pipeline.stage import Staged
     from stockfeed.store import staging
     from transforms.guard import Profile
 
-    def stage(connection: Any, *_arguments: Any, **_named: Any) -> Staged:
+    def stage(_job: Any, connection: Any, *_arguments: Any) -> Staged:
         staging.create(connection)
         rows = [
             {"n": n, "supplier_sku": sku, "location": "", "condition": "", "on_hand": 7000 + n, "row": n + 1, "line": n + 1}
@@ -91,8 +91,8 @@ def _rows_from_nowhere() -> Iterator[None]:
         profile = Profile(len(rows), 0, len(rows), 7000 * len(rows), 0, 0, 7000.0, 0.0, 7001, 0.1)
         return Staged(rows_read=len(rows), rows_accepted=len(rows), profile=profile)
 
-    real, module.stage = module.stage, stage  # type: ignore[attr-defined]
+    real, module.stage_delivery = module.stage_delivery, stage  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        module.stage = real  # type: ignore[attr-defined]
+        module.stage_delivery = real  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ Never infers a type, never turns a word into null, never lets a malformed row pa
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from schemas.errors import DeliveryError
 from schemas.records import OpenBinary, RawBatch
@@ -24,6 +24,7 @@ from transforms.formats.text_encoding import TextStream, detect
 
 _HEAD_BYTES = 65_536
 _HEAD_LINES = 4_000
+NO_LINE_END = "the last row has no line end"
 _END_OF_FILE_MARK = b"\x1a"  # Ctrl-Z, as DOS programs end a text
 _TOLERATED_UNDECODABLE = 100  # one row in so many
 _COUNTED_UNDECODABLE = 20  # fractions say nothing about fewer rows
@@ -36,22 +37,41 @@ def read(open_binary: OpenBinary, options: DelimitedOptions) -> Iterator[RawBatc
     HEADER-MISSING, HEADER-DUPLICATE; some only after good batches were yielded.
     """
     with open_binary() as stream:
-        size = stream.seek(0, 2)
-        if size > options.limits.file_bytes:
-            raise exceeded(f"file: {size} bytes", options.limits.file_bytes, "file_bytes")
-        stream.seek(0)
-        head = stream.read(_HEAD_BYTES)
-        _refuse_other_content(not_text(head) or ("a tar archive" if archive_kind(head) else None), archive_kind(head))
-        encoding, mark = detect(head, options.encoding)
-        text = TextStream(stream, encoding, mark)
-        blocks = BlockReader(text, options.block_bytes, options.limits)
-        first = _first_block(blocks)
-        if not first.data:
-            raise DeliveryError("the file is empty (0 bytes)", "Send the file again.", code="FILE-EMPTY")
-        layout, rest = _find_table(first, text.codec, options)
-        crlf = first.data.removesuffix(rest.data).endswith(b"\r\n") if layout.lines_before else True
-        selection = RowSelection(options, layout.header)
-        yield from _Reading(blocks, layout, options, encoding, text.codec, crlf, selection).batches(rest)
+        table = open_table(stream, options)
+        selection = RowSelection(options, table.layout.header)
+        reading = _Reading(table.blocks, table.layout, options, table.encoding, table.codec, table.crlf, selection)
+        yield from reading.batches(table.rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An open file up to its header: `rest` is the first block without those lines, `blocks` gives the ones after it."""
+
+    blocks: BlockReader
+    layout: Layout
+    rest: Block
+    encoding: str
+    codec: str
+    crlf: bool  # the header ends with CRLF, or there is none
+
+
+def open_table(stream: IO[bytes], options: DelimitedOptions) -> Table:
+    """Return where the table of an open file is and how to read it. Raises DeliveryError as `read` does."""
+    size = stream.seek(0, 2)
+    if size > options.limits.file_bytes:
+        raise exceeded(f"file: {size} bytes", options.limits.file_bytes, "file_bytes")
+    stream.seek(0)
+    head = stream.read(_HEAD_BYTES)
+    _refuse_other_content(not_text(head) or ("a tar archive" if archive_kind(head) else None), archive_kind(head))
+    encoding, mark = detect(head, options.encoding)
+    text = TextStream(stream, encoding, mark)
+    blocks = BlockReader(text, options.block_bytes, options.limits)
+    first = _first_block(blocks)
+    if not first.data:
+        raise DeliveryError("the file is empty (0 bytes)", "Send the file again.", code="FILE-EMPTY")
+    layout, rest = _find_table(first, text.codec, options)
+    crlf = first.data.removesuffix(rest.data).endswith(b"\r\n") if layout.lines_before else True
+    return Table(blocks, layout, rest, encoding, text.codec, crlf)
 
 
 def _refuse_other_content(found: str | None, archive: str | None = None) -> None:
@@ -95,6 +115,12 @@ def _find_table(first: Block, codec: str, options: DelimitedOptions) -> tuple[La
     return layout, Block(first.data[sum(map(len, raw[: layout.lines_before])) :], last=first.last)
 
 
+def described(layout: Layout, encoding: str) -> Mapping[str, Any]:
+    """Return how a file is read, as a batch says it."""
+    dialect = layout.dialect
+    return {"encoding": encoding, "delimiter": dialect.delimiter, "quote": dialect.quote, "header_row": layout.header_row}
+
+
 @dataclass(slots=True)
 class _Reading:
     """One pass over a file after its header: where it is, and what has to be known at the end."""
@@ -126,7 +152,7 @@ class _Reading:
             if block.last and self.crlf and _ends_inside_a_line_end(data, before_crlf=before):
                 raise _cut_off(row - 1, line - 1)
             if block.last and not place.terminated:
-                notes = (*notes, "the last row has no line end")
+                notes = (*notes, NO_LINE_END)
             if piece.rows or not begun:
                 yield from self._batches(piece, +skipped, notes)
                 begun, skipped, notes = True, Counter(), ()
@@ -146,13 +172,7 @@ class _Reading:
             yield RawBatch(self.selection.header, part, reading=reading)
 
     def _reading(self) -> Mapping[str, Any]:
-        dialect = self.layout.dialect
-        return {
-            "encoding": self.encoding,
-            "delimiter": dialect.delimiter,
-            "quote": dialect.quote,
-            "header_row": self.layout.header_row,
-        }
+        return described(self.layout, self.encoding)
 
     def _count(self, piece: Piece, next_row: int) -> None:
         """Add up what the end of the file is judged by; refuse early what can only fail."""

@@ -164,8 +164,8 @@ def after_staging(monkeypatch):
     """Something that happens while a delivery is between reading and judging."""
     import importlib
 
-    module = importlib.import_module("stockfeed.pipeline.stage")
-    real = module.stage
+    module = importlib.import_module("stockfeed.pipeline.by_line")
+    real = module.stage_delivery
 
     def arrange(act: Callable[[], object]) -> None:
         def staged(*arguments: object, **named: object):
@@ -173,7 +173,7 @@ def after_staging(monkeypatch):
             act()
             return result
 
-        monkeypatch.setattr(module, "stage", staged)
+        monkeypatch.setattr(module, "stage_delivery", staged)
 
     return arrange
 

@@ -87,7 +87,7 @@ def test_absence_means_nothing_and_a_bad_row_keeps_the_last_level(world):
 def test_a_database_that_is_busy_three_times_does_not_get_a_delivery_rejected(world, monkeypatch):
     import importlib
 
-    module = importlib.import_module("stockfeed.pipeline.stage")
+    module = importlib.import_module("stockfeed.pipeline.by_line")
 
     world.configure().deliver({"A": 1})
     world.clock.advance(hours=1)
@@ -98,7 +98,7 @@ def test_a_database_that_is_busy_three_times_does_not_get_a_delivery_rejected(wo
         raise TransientError("the database is locked by another process", "Try again.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "stage", busy)
+        patched.setattr(module, "stage_delivery", busy)
         for _ in range(4):
             with pytest.raises(TransientError):
                 ingest(world.app, delivery_id)
@@ -108,7 +108,7 @@ def test_a_database_that_is_busy_three_times_does_not_get_a_delivery_rejected(wo
 def test_a_delivery_that_stops_the_worker_three_times_is_parked(world, monkeypatch):
     import importlib
 
-    module = importlib.import_module("stockfeed.pipeline.stage")
+    module = importlib.import_module("stockfeed.pipeline.by_line")
 
     world.configure().deliver({"A": 1})
     world.clock.advance(hours=1)
@@ -119,7 +119,7 @@ def test_a_delivery_that_stops_the_worker_three_times_is_parked(world, monkeypat
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "stage", crash)
+        patched.setattr(module, "stage_delivery", crash)
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
                 ingest(world.app, delivery_id)

@@ -40,6 +40,7 @@ held_level            SIUDT   SIUD    S          -
 hold                  SIUDT   SIU     SIU        -
 inventory             SIUDT   SIUD    S          -
 inventory_v1          S       S       S          S
+last_reading          SIUDT   SIUD    S          -
 level_change          SI      SI      S          -
 listing               SIUDT   S       SIU        -
 product               SIUDT   SIU     S          -

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import RECORD_SCHEMA
-from transforms import duplicates
 from transforms.duplicates import doubled_numbers, key_hashes, resolve
 
 
@@ -85,14 +84,3 @@ def test_only_as_many_rejections_are_made_as_asked_for_and_all_are_counted():
 def test_the_doubled_positions_are_those_of_every_hash_that_occurs_twice(hashes):
     expected = [at for at, value in enumerate(hashes, start=1) if hashes.count(value) > 1]
     assert doubled_numbers(pl.Series(hashes, dtype=pl.UInt64)).to_list() == expected
-
-
-@given(st.lists(st.integers(0, 40), max_size=40), st.integers(1, 40))
-def test_the_sample_of_a_delivery_in_batches_is_that_of_the_whole(hashes, size):
-    keys, quantities = pl.Series(hashes, dtype=pl.UInt64), pl.Series(range(len(hashes)), dtype=pl.Int64)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "_SAMPLED", size)
-        sample = duplicates.NO_SAMPLE
-        for start in range(0, len(hashes), 7):
-            sample = duplicates.smallest(sample, keys[start : start + 7], quantities[start : start + 7])
-    assert dict(sample.iter_rows()) == {key: hashes.index(key) for key in sorted(set(hashes))[:size]}

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from schemas.feed_config import Guard
-from transforms.guard import Against, from_json, judge, profile, to_json
+from transforms.guard import Against, from_json, histogram, judge, profile, to_json
 
 LIMITS = Guard()
 FINE = Against(known=100, present=100, newly_zero=0)
@@ -15,7 +15,7 @@ def make(quantities, *, rejected=0):
     series = pl.Series([None if q is None else int(q * 1000) for q in quantities], dtype=pl.Int64)
     known = series.drop_nulls()
     totals = {"records": series.len(), "units": int(known.sum()), "zeros": int((known == 0).sum()), "unknown": series.null_count()}
-    return profile(series, rows=series.len() + rejected, rejected=rejected, totals=totals)
+    return profile(histogram(series), rows=series.len() + rejected, rejected=rejected, totals=totals)
 
 
 def codes(new, old=None, against=FINE, limits=LIMITS, *, delta=False):
