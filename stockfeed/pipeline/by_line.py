@@ -36,6 +36,7 @@ from transforms.key_sample import SAMPLED, Smallest, smallest_of
 from transforms.line_difference import NotByLine, rows_between, same_lines
 from transforms.lookalikes import folded
 
+_NOT_ARCHIVED = "the bytes of the last applied delivery are not in the archive"
 _NEW_SKUS = 5_000  # so many are looked up in one statement at the most
 _TOTALS = ("records", "units", "zeros", "unknown")
 
@@ -125,9 +126,9 @@ class _Difference:
         assert before is not None
         options = _options(job.config)
         old_path = job.app.archive.path(before.sha256)
-        if not (old_path.is_file() and job.app.archive.verify(before.sha256)):
-            raise NotByLine("the bytes of the last applied delivery are not in the archive")
-        old, new = _hash_both(old_path, path, options)
+        if not old_path.is_file():
+            raise NotByLine(_NOT_ARCHIVED)
+        old, new = _hash_both(job, before.sha256, path, options)
         if (old.layout, old.encoding) != (new.layout, new.encoding):
             raise NotByLine("the header, or what stands above it, is another one")
         if old.hashes.len() != (before.rows_read or 0) - old.layout.preamble_rows:
@@ -140,9 +141,11 @@ class _Difference:
 
     def stage(self) -> Staged:
         """Read the lines that differ, first as they were, then as they are, and return what the whole new delivery is."""
-        was = self._gather(self.old)
-        was_totals = staging.totals(self.connection)
-        now = self._gather(self.new)
+        with ThreadPoolExecutor(1) as beside:  # it finds the new lines while the old ones are staged; both are few
+            coming = beside.submit(lambda: list(self._read(self.new)))
+            was = self._gather(self._read(self.old))
+            was_totals = staging.totals(self.connection)
+            now = self._gather(iter(coming.result()))
         self._refuse_met_keys(was.records, now.records)
         keep, same = self.job.app.settings.rejections_kept, int(self.new.same.sum())
         read_again = now.result.rows_read
@@ -166,10 +169,11 @@ class _Difference:
         staged.kept = _kept(staged, whole, self._again(staged, whole), self._last_row(whole))
         return staged
 
-    def _gather(self, side: _Side) -> Gathered:
-        feed, path = self.job.config, side.path
-        batches = read_lines(lambda: path.open("rb"), self.options, ~side.same)
-        keep = self.job.app.settings.rejections_kept
+    def _read(self, side: _Side) -> Iterator[RawBatch]:
+        return read_lines(lambda: side.path.open("rb"), self.options, ~side.same)
+
+    def _gather(self, batches: Iterator[RawBatch]) -> Gathered:
+        feed, keep = self.job.config, self.job.app.settings.rejections_kept
         return gather(self.connection, feed, batches, keep=keep, on_batch=lambda _: self.job.lease.renew(), with_keys=True)
 
     def _refuse_met_keys(self, was: pl.DataFrame, now: pl.DataFrame) -> None:
@@ -248,13 +252,19 @@ def _last(job: Job) -> LastReading:
     return last_reading.from_bytes(content)
 
 
-def _hash_both(old: Path, new: Path, options: DelimitedOptions) -> tuple[TableLines, TableLines]:
-    """Return the lines of both files, hashed with a seed that no supplier can know."""
-    seed = secrets.randbits(63)
+def _hash_both(job: Job, old_sha256: str, new: Path, options: DelimitedOptions) -> tuple[TableLines, TableLines]:
+    """Return the lines of both files, hashed with a seed that no supplier can know; the old bytes must be those that arrived."""
+    seed, archive = secrets.randbits(63), job.app.archive
+
+    def hash_old() -> TableLines:
+        if not archive.verify(old_sha256):
+            raise NotByLine(_NOT_ARCHIVED)
+        return hash_lines(lambda: archive.open(old_sha256), options, seed)
+
     with ThreadPoolExecutor(1) as beside:
-        other = beside.submit(hash_lines, lambda: old.open("rb"), options, seed)
+        old = beside.submit(hash_old)
         mine = hash_lines(lambda: new.open("rb"), options, seed)
-        return other.result(), mine
+        return old.result(), mine
 
 
 def _again(old: TableLines, last: LastReading) -> pl.Series:

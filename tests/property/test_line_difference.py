@@ -195,8 +195,8 @@ def test_levels_that_went_missing_are_counted_on_by_a_line_difference(tmp_path, 
     with sqlite_twins(tmp_path, empty_database) as twins:
         acts = [
             [("delete", 4, 0, "")],
-            [("edit", 7, 0, "S07,7,N,,ok")],
-            [("edit", 8, 0, "S08,7,N,,ok")],
+            [("edit", 6, 0, "S07,9,N,,ok")],
+            [("edit", 8, 0, "S09,9,N,,ok")],
             [("insert", 4, 0, STOCK[4])],
         ]
         assert live(twins, Supplier(missing_after=3), STOCK, acts)[1:] == ["lines"] * 4
