@@ -103,14 +103,14 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def tell_figures(rows: Iterable[dict[str, Any]]) -> None:
-    """Print, for each family and database, the cases, those in which the damage was done, and those with a violation."""
+    """Print, for each family and database, the cases, those in which the damage was done, the kills, and the violated cases."""
     counts: dict[tuple[str, str], Counter[str]] = {}
     for row in rows:
         counter = counts.setdefault((row["family"], row["database"]), Counter())
-        counter.update(cases=1, done=bool(row["done"]), violations=bool(row["violations"]))
-    print(f"{'family':10} {'database':12} {'cases':>7} {'damaged':>8} {'violated':>9}")
+        counter.update(cases=1, done=bool(row["done"]), kills=row["kills"], violations=bool(row["violations"]))
+    print(f"{'family':10} {'database':12} {'cases':>7} {'damaged':>8} {'kills':>7} {'violated':>9}")
     for (family, database), counter in sorted(counts.items()):
-        print(f"{family:10} {database:12} {counter['cases']:7} {counter['done']:8} {counter['violations']:9}")
+        print(f"{family:10} {database:12} {counter['cases']:7} {counter['done']:8} {counter['kills']:7} {counter['violations']:9}")
 
 
 if __name__ == "__main__":

@@ -78,6 +78,8 @@ def make(family: str, seed: int, number: int) -> Case:
         free |= {"large": True, "step": rng.choice(("delivery", "newer")), "nth": rng.randrange(0, 500_000, 4096), "kind": "normal"}
     else:
         free |= {"share": rng.random(), "source": "sftp" if rng.random() < 0.12 else free["source"]}
+    if family == "random":
+        around["crashes"] = rng.randint(2, 5)  # one kill after the other, each judged at once; most of the cost is what follows
     return _sane(Case(family=family, seed=seed, number=number, database=database, **{**around, **free}))
 
 
