@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.cases import DATABASES, FAMILIES, Case, make, names
-from tests.crash.damage import can_trace
+from tests.crash.damage import can_mount, can_trace
 from tests.crash.scenario import Scenarios
 from tests.crash.site import outside
 
@@ -21,11 +21,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and folders are cleared up then too
     if chosen.case:
-        return _one(chosen)
+        return _repeat(chosen)
     families = tuple(chosen.families.split(","))
-    if "calls" in families and not can_trace():
-        print("no strace here, or no right to use it: the cases of system calls are left out")
-        families = tuple(f for f in families if f != "calls")
+    for family, able, words in (
+        ("calls", can_trace, "no strace here, or no right to use it"),
+        ("disk", can_mount, "no right to mount a small disk here (needs root)"),
+        ("readonly", can_mount, "no right to mount a read-only disk here (needs root)"),
+    ):
+        if family in families and not able():
+            print(f"{words}: the cases of the family {family} are left out")
+            families = tuple(f for f in families if f != family)
     chosen.file.parent.mkdir(parents=True, exist_ok=True)
     known = _known(chosen.file)
     cases = [make(*name) for name in names(families, chosen.seed, chosen.cases) if "{}/{}/{}".format(*name) not in known]
@@ -47,21 +52,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=24 * 60, help="begin no case after this time")
     parser.add_argument("--part", type=int, default=0, help="with --of: run only the cases whose number leaves this remainder")
     parser.add_argument("--of", type=int, default=1)
-    parser.add_argument("--case", help="repeat one case, e.g. points/1/17, and keep its folder")
+    parser.add_argument("--case", help="repeat one case (or several: a comma between them), e.g. points/1/17, and keep its folder")
     return parser
 
 
-def _one(chosen: argparse.Namespace) -> int:
-    family, seed, number = chosen.case.split("/")
-    case = make(family, int(seed), int(number))
-    with outside([case.database]) as shared:
-        result = Scenarios(shared).run(case, keep=True)
-        print(json.dumps(result.as_dict(), indent=1, ensure_ascii=False))
-        kept = Path(".state/crash") / case.id.replace("/", "-")
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        _keep(shared.folder / case.id.replace("/", "-"), kept)
-        print(f"its folder: {kept}")
-    return 1 if result.violations else 0
+def _repeat(chosen: argparse.Namespace) -> int:
+    cases = [make(family, int(seed), int(number)) for family, seed, number in (name.split("/") for name in chosen.case.split(","))]
+    bad = 0
+    with outside(sorted({case.database for case in cases})) as shared:
+        for case in cases:
+            result = Scenarios(shared).run(case, keep=True)
+            bad += bool(result.violations)
+            print(json.dumps(result.as_dict(), indent=1, ensure_ascii=False))
+            kept = Path(".state/crash") / case.id.replace("/", "-")
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            _keep(shared.folder / case.id.replace("/", "-"), kept)
+            print(f"its folder: {kept}", flush=True)
+    return 1 if bad else 0
 
 
 def _keep(folder: Path, kept: Path) -> None:

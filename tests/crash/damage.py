@@ -27,6 +27,15 @@ def can_trace() -> bool:
     return done.returncode == 0
 
 
+def can_mount() -> bool:
+    """Whether a disk may be mounted here."""
+    if shutil.which("unshare") is None or shutil.which("mount") is None:
+        return False
+    # in a namespace of its own, which ends with the command and takes the mount with it
+    done = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
 def injected(call: str, action: str, nth: int, log: Path) -> Callable[[int], Any]:
     """Return what attaches to a process and damages its n-th system call of this name, counted over all its threads."""
 

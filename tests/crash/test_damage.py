@@ -5,8 +5,6 @@ import pytest
 
 from tests.crash.damage import CommitProxy
 
-pytestmark = pytest.mark.unsettled
-
 
 @pytest.mark.parametrize(("side", "kept"), [("after", [1, 2, 3]), ("before", [1, 3])])
 def test_a_line_is_cut_at_one_commit_and_others_go_on(postgres_url: str, side: str, kept: list[int]) -> None:
