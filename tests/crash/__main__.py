@@ -22,18 +22,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and folders are cleared up then too
     if chosen.case:
         return _repeat(chosen)
-    families = tuple(chosen.families.split(","))
+    counts = {family: chosen.cases.get(family, chosen.cases.get("", 0)) for family in chosen.families.split(",")}
     for family, able, words in (
         ("calls", can_trace, "no strace here, or no right to use it"),
         ("disk", can_mount, "no right to mount a small disk here (needs root)"),
         ("readonly", can_mount, "no right to mount a read-only disk here (needs root)"),
     ):
-        if family in families and not able():
+        if counts.get(family) and not able():
             print(f"{words}: the cases of the family {family} are left out")
-            families = tuple(f for f in families if f != family)
+            del counts[family]
     chosen.file.parent.mkdir(parents=True, exist_ok=True)
     known = _known(chosen.file)
-    cases = [make(*name) for name in names(families, chosen.seed, chosen.cases) if "{}/{}/{}".format(*name) not in known]
+    cases = [make(*name) for name in names(counts, chosen.seed) if "{}/{}/{}".format(*name) not in known]
     cases = [case for case in cases if case.database in chosen.databases.split(",")]
     cases = [case for case in cases if case.number % chosen.of == chosen.part]
     print(f"{len(cases)} cases to run, {len(known)} in {chosen.file} already")
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make crash", description=__doc__)
-    parser.add_argument("--cases", type=int, default=280, help="of each family")
+    parser.add_argument("--cases", type=_counts, default={"": 280}, help="of each family, or e.g. points=1000,random=400")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--families", default=",".join(FAMILIES))
     parser.add_argument("--databases", default=",".join(DATABASES))
@@ -54,6 +54,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--of", type=int, default=1)
     parser.add_argument("--case", help="repeat one case (or several: a comma between them), e.g. points/1/17, and keep its folder")
     return parser
+
+
+def _counts(words: str) -> dict[str, int]:
+    """Return family → number of cases from `points=1000,random=400`; a number alone is for every family (named "")."""
+    pairs = [word.rpartition("=") for word in words.split(",")]
+    unknown = {family for family, _, _ in pairs} - {"", *FAMILIES}
+    if unknown:
+        msg = f"no family {', '.join(sorted(unknown))}; there are {', '.join(FAMILIES)}"
+        raise argparse.ArgumentTypeError(msg)
+    return {family: int(number) for family, _, number in pairs}
 
 
 def _repeat(chosen: argparse.Namespace) -> int:

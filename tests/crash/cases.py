@@ -1,7 +1,7 @@
 """Which cases there are: each is made from a family, a seed and a number alone, so that any of them can be repeated."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -116,8 +116,9 @@ def _sane(case: Case) -> Case:
     return Case(**values)
 
 
-def names(families: tuple[str, ...], seed: int, count: int) -> Iterator[tuple[str, int, int]]:
-    """Yield (family, seed, number) of the first `count` cases of each family, the families in turn."""
-    for number in range(count):
-        for family in families:
-            yield family, seed, number
+def names(counts: Mapping[str, int], seed: int) -> Iterator[tuple[str, int, int]]:
+    """Yield (family, seed, number) of the first cases of each family, as many as `counts` says, the families in turn."""
+    for number in range(max(counts.values(), default=0)):
+        for family, count in counts.items():
+            if number < count:
+                yield family, seed, number

@@ -143,8 +143,7 @@ class _Play:
             self.result.kills += ended.killed
             self.result.done = self.result.done or self._was_done(ended)
             self._judge_run(f"the damaged {step}", ended, _DAMAGED)
-            if step != "undo":
-                self.result.violations += [f"right after the crash: {v}" for v in right_after_a_crash(self.world, self.engine)]
+            self.result.violations += [f"right after the crash: {v}" for v in right_after_a_crash(self.world, self.engine)]
 
     def _was_done(self, ended: Ended) -> bool:
         if self.case.family == "calls":
