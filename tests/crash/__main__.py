@@ -22,18 +22,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and folders are cleared up then too
     if chosen.case:
         return _repeat(chosen)
-    counts = {family: chosen.cases.get(family, chosen.cases.get("", 0)) for family in chosen.families.split(",")}
+    wanted = {family: chosen.cases.get(family, chosen.cases.get("", 0)) for family in chosen.families.split(",")}
     for family, able, words in (
         ("calls", can_trace, "no strace here, or no right to use it"),
         ("disk", can_mount, "no right to mount a small disk here (needs root)"),
         ("readonly", can_mount, "no right to mount a read-only disk here (needs root)"),
     ):
-        if counts.get(family) and not able():
+        if wanted.get(family) and not able():
             print(f"{words}: the cases of the family {family} are left out")
-            del counts[family]
+            del wanted[family]
     chosen.file.parent.mkdir(parents=True, exist_ok=True)
     known = _known(chosen.file)
-    cases = [make(*name) for name in names(counts, chosen.seed) if "{}/{}/{}".format(*name) not in known]
+    cases = [make(*name) for name in names(wanted, chosen.seed) if "{}/{}/{}".format(*name) not in known]
     cases = [case for case in cases if case.database in chosen.databases.split(",")]
     cases = [case for case in cases if case.number % chosen.of == chosen.part]
     print(f"{len(cases)} cases to run, {len(known)} in {chosen.file} already")
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make crash", description=__doc__)
-    parser.add_argument("--cases", type=_counts, default={"": 280}, help="of each family, or e.g. points=1000,random=400")
+    parser.add_argument("--cases", type=counts, default={"": 280}, help="of each family, or e.g. points=1000,random=400")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--families", default=",".join(FAMILIES))
     parser.add_argument("--databases", default=",".join(DATABASES))
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _counts(words: str) -> dict[str, int]:
+def counts(words: str) -> dict[str, int]:
     """Return family → number of cases from `points=1000,random=400`; a number alone is for every family (named "")."""
     pairs = [word.rpartition("=") for word in words.split(",")]
     unknown = {family for family, _, _ in pairs} - {"", *FAMILIES}
@@ -121,12 +121,12 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 def tell_figures(rows: Iterable[dict[str, Any]]) -> None:
     """Print, for each family and database, the cases, those in which the damage was done, the kills, and the violated cases."""
-    counts: dict[tuple[str, str], Counter[str]] = {}
+    figures: dict[tuple[str, str], Counter[str]] = {}
     for row in rows:
-        counter = counts.setdefault((row["family"], row["database"]), Counter())
+        counter = figures.setdefault((row["family"], row["database"]), Counter())
         counter.update(cases=1, done=bool(row["done"]), kills=row["kills"], violations=bool(row["violations"]))
     print(f"{'family':10} {'database':12} {'cases':>7} {'damaged':>8} {'kills':>7} {'violated':>9}")
-    for (family, database), counter in sorted(counts.items()):
+    for (family, database), counter in sorted(figures.items()):
         print(f"{family:10} {database:12} {counter['cases']:7} {counter['done']:8} {counter['kills']:7} {counter['violations']:9}")
 
 
