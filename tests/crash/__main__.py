@@ -98,7 +98,7 @@ def _run(cases: Sequence[Case], chosen: argparse.Namespace) -> int:
                 print(f"time is over: {len(cases) - done + 1} cases are left; the same command goes on")
                 break
             result = scenarios.run(case)
-            file.write(json.dumps(result.as_dict(), ensure_ascii=False) + "\n")
+            file.write(json.dumps(result.as_line(), ensure_ascii=False, separators=(",", ":")) + "\n")
             file.flush()
             if result.violations:
                 bad += 1
@@ -123,8 +123,8 @@ def tell_figures(rows: Iterable[dict[str, Any]]) -> None:
     """Print, for each family and database, the cases, those in which the damage was done, the kills, and the violated cases."""
     figures: dict[tuple[str, str], Counter[str]] = {}
     for row in rows:
-        counter = figures.setdefault((row["family"], row["database"]), Counter())
-        counter.update(cases=1, done=bool(row["done"]), kills=row["kills"], violations=bool(row["violations"]))
+        counter = figures.setdefault((row["case"].split("/")[0], row["database"]), Counter())
+        counter.update(cases=1, done=bool(row["done"]), kills=row["kills"], violations=bool(row.get("violations")))
     print(f"{'family':10} {'database':12} {'cases':>7} {'damaged':>8} {'kills':>7} {'violated':>9}")
     for (family, database), counter in sorted(figures.items()):
         print(f"{family:10} {database:12} {counter['cases']:7} {counter['done']:8} {counter['kills']:7} {counter['violations']:9}")

@@ -37,7 +37,13 @@ class Result:
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list)
 
+    def as_line(self) -> dict[str, Any]:
+        """Return what is kept of each case: its name, from which all else can be made again, and what it gave."""
+        how = {"case": self.case.id, "database": self.case.database, "done": self.done, "kills": self.kills}
+        return {**how, "seconds": round(self.seconds, 1), **({"violations": self.violations} if self.violations else {})}
+
     def as_dict(self) -> dict[str, Any]:
+        """Return all of it, for a reader."""
         how = {"status": self.status, "done": self.done, "kills": self.kills, "seconds": round(self.seconds, 2)}
         return {**self.case.as_dict(), **how, "violations": self.violations}
 
