@@ -16,7 +16,7 @@ from typing import Any, Self
 from sqlalchemy import make_url
 
 _ATTACH_SECONDS = 20.0
-_TERMINATE, _QUERY, _PARSE = b"X", b"Q", b"P"
+_QUERY, _COMMIT = b"Q", b"COMMIT\0"  # psycopg commits by this message alone; BEGIN ISOLATION LEVEL READ COMMITTED is none
 
 
 def can_trace() -> bool:
@@ -152,7 +152,7 @@ class CommitProxy:
         while True:
             head = _exactly(client, 5)
             body = _exactly(client, struct.unpack("!I", head[1:])[0] - 4)
-            if head[:1] in (_QUERY, _PARSE) and b"COMMIT" in body.upper() and self._is_the_one(line):
+            if head[:1] == _QUERY and body == _COMMIT and self._is_the_one(line):
                 if self._side == "after":
                     server.sendall(head + body)
                     _wait_until_done(server)
