@@ -62,7 +62,7 @@ def apply(job: Job, connection: Connection, staged: "Staged", findings: Sequence
     reason = f"released by {job.release.actor}: {job.release.reason}" if job.release else "applied"
     return _end(
         job, connection, "applied", reason, staged=staged, findings=findings, changes=changes,
-        applied_before_id=row.last_applied_id, feed_before=feed_before, epoch=row.epoch,
+        applied_before_id=row.last_applied_id, feed_before=feed_before, epoch=row.epoch, at=now,
     )  # fmt: skip
 
 
@@ -253,9 +253,13 @@ def _end(
     changes: int = 0,
     code: str | None = None,
     problem: Any = None,
+    at: datetime | None = None,
     **columns: Any,
 ) -> IngestResult:
-    """Write the ledger row of an ended delivery, its rejections and counts; its open hold, if any, is decided."""
+    """Write the ledger row of an ended delivery, its rejections and counts; its open hold, if any, is decided.
+
+    `at`: the instant of all that the delivery did, where an undo goes by it; by default it is now.
+    """
     found = [*job.arrived_with, *findings]
     notes = [f.as_dict() for f in found]
     problems = ([problem] if problem else []) + (staged.rejections if staged else [])
@@ -265,7 +269,7 @@ def _end(
     values["mode"] = job.config.mode
     values |= {"config_version": feed_config_version(job.config), **columns, **(_counts(staged) if staged else {})}
     deliveries.change(
-        connection, delivery.id, state=state, reason=reason, reason_code=code or _code(found), ended_at=job.app.clock(),
+        connection, delivery.id, state=state, reason=reason, reason_code=code or _code(found), ended_at=at or job.app.clock(),
         findings=notes, **values,
     )  # fmt: skip
     deliveries.write_rejections(connection, delivery.id, problems)

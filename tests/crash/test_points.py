@@ -1,10 +1,12 @@
 """The named points exist, and there are enough of them: a renamed function is noticed here, not quietly passed by."""
 
 import inspect
+from argparse import ArgumentTypeError
 
 import pytest
 
-from tests.crash.cases import make
+from tests.crash.__main__ import counts
+from tests.crash.cases import make, names
 from tests.crash.points import BY_NAME, POINTS, SIDES, Point, find, is_code
 
 
@@ -42,3 +44,17 @@ def test_the_first_cases_hit_every_point_before_and_after_on_both_databases() ->
 def test_a_case_is_the_same_whenever_it_is_made() -> None:
     assert make("random", 7, 3) == make("random", 7, 3)
     assert make("random", 7, 3) != make("random", 8, 3)
+
+
+def test_how_many_cases_there_are_is_said_for_all_families_or_for_each() -> None:
+    assert list(names({"points": 2, "random": 1}, 3)) == [("points", 3, 0), ("random", 3, 0), ("points", 3, 1)]
+    assert counts("280") == {"": 280}
+    assert counts("points=1000,random=400") == {"points": 1000, "random": 400}
+    with pytest.raises(ArgumentTypeError, match="no family point; there are points"):
+        counts("point=3")
+
+
+def test_a_random_case_is_killed_several_times_and_a_last_delivery_is_crashed_too() -> None:
+    cases = [make(family, 1, number) for family in ("points", "random") for number in range(100)]
+    assert {case.crashes for case in cases if case.family == "random"} == {2, 3, 4, 5}
+    assert 40 <= sum(case.last for case in cases) <= 90

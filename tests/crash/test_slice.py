@@ -1,4 +1,7 @@
-"""A slice of the crash programme: every named point once, and some of each other family. `make crash` runs the rest."""
+"""A slice of the crash programme: every named point once, and some of each other family. `make crash` runs the rest.
+
+The cases are the same in each run; only the moment of a random kill depends on how fast the machine is.
+"""
 
 import pytest
 
@@ -9,7 +12,7 @@ from tests.crash.scenario import Result, Scenarios
 
 SEED = 1
 _PIECES = 14  # so that two workers share the points evenly
-pytestmark = [pytest.mark.slow, pytest.mark.unsettled]
+pytestmark = pytest.mark.slow
 
 
 def _point_numbers() -> list[int]:
@@ -31,22 +34,23 @@ def test_a_run_killed_at_a_named_point_is_made_good(scenarios: Scenarios, piece:
     assert [r.case.id for r in results if not r.done] == []  # every point was reached
 
 
-@pytest.mark.parametrize("piece", range(4))
+@pytest.mark.parametrize("piece", range(2))
 def test_a_run_killed_at_any_moment_is_made_good(scenarios: Scenarios, piece: int) -> None:
-    _run(scenarios, "random", list(range(5 * piece, 5 * piece + 5)))
+    results = _run(scenarios, "random", list(range(4 * piece, 4 * piece + 4)))
+    assert sum(r.kills for r in results) >= 2
 
 
-@pytest.mark.parametrize("piece", range(3))
+@pytest.mark.parametrize("piece", range(2))
 def test_a_system_call_that_kills_or_fails_is_made_good(scenarios: Scenarios, piece: int) -> None:
     if not can_trace():
         pytest.skip("no strace here, or no right to use it")
-    _run(scenarios, "calls", list(range(6 * piece, 6 * piece + 6)))
+    _run(scenarios, "calls", list(range(5 * piece, 5 * piece + 5)))
 
 
 def test_a_connection_lost_between_commit_and_its_answer_is_made_good(scenarios: Scenarios) -> None:
-    _run(scenarios, "commits", list(range(6)))
+    _run(scenarios, "commits", list(range(4)))
 
 
 @pytest.mark.parametrize("family", ["disk", "readonly"])
 def test_a_full_or_read_only_disk_is_made_good(scenarios: Scenarios, family: str) -> None:
-    _run(scenarios, family, list(range(4)))
+    _run(scenarios, family, list(range(2)))

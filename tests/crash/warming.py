@@ -43,6 +43,15 @@ def share_statements() -> None:
     Engine.__init__ = make_sharing  # type: ignore[method-assign]
 
 
+def share_certificates() -> None:
+    """Let every HTTP client made from here on use one set of trusted certificates: reading it is a tenth of a small run."""
+    from functools import lru_cache
+
+    module = importlib.import_module("httpx._transports.default")
+    module.create_ssl_context = lru_cache(module.create_ssl_context)  # type: ignore[attr-defined]
+    module.create_ssl_context(verify=True, cert=None, trust_env=False)  # type: ignore[attr-defined]
+
+
 def run_here(request: dict[str, Any]) -> list[int]:
     """Run commands in this very process, a delivery's rows coming from nowhere; return their exit codes."""
     from stockfeed.cli.boundary import run

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.killer import arm
-from tests.crash.warming import run_here, share_statements
+from tests.crash.warming import run_here, share_certificates, share_statements
 
 _FIRST = (
     "polars",
@@ -78,6 +78,7 @@ def _warm_up() -> None:
             raise RuntimeError(msg)
     polars.DataFrame = real
     share_statements()
+    share_certificates()
 
 
 def _make_frames() -> None:

@@ -6,7 +6,10 @@ from sqlalchemy import text
 from schemas.errors import PermanentError
 from stockfeed.pipeline import release_delivery, release_feed, undo_delivery
 from stockfeed.store.engine import write
+from stockfeed.store.reservations import SeenSale, add_seen_sales
+from tests.conftest import HandClock
 from tests.integration.pipeline.conftest import many
+from tests.integration.pipeline.selling import Shop
 
 WHO = {"actor": "ann", "reason": "wrong file"}
 LEVELS = (
@@ -123,3 +126,21 @@ def test_undo_restores_dates_money_and_hard_text(world):
     second = world.deliver("sku,qty,unit,mpn,cost,on\nA,4,box,x,1,2027-01-01\nNULL,1,y,z,2,2027-01-01\n")
     undo_delivery(world.app, second.delivery_id, **WHO)
     assert world.query(LEVELS) == before
+
+
+class TickingClock(HandClock):
+    """A clock that goes on by itself, as real ones do: no two looks at it are the same."""
+
+    def __call__(self):
+        return self.advance(milliseconds=1)
+
+
+def test_undo_takes_back_the_sales_that_the_delivery_released_although_time_goes_on_while_it_is_applied(world):
+    world.clock = TickingClock()
+    world.configure().deliver({"A": 10, "B": 5})
+    with write(world.app.engine) as connection:
+        add_seen_sales(connection, [SeenSale("A", "shop", "main", 3)], world.clock())
+    second = world.deliver({"A": 8, "B": 5}, days=3)
+    assert Shop(world).offers() == {"A": 8, "B": 5}
+    undo_delivery(world.app, second.delivery_id, **WHO)
+    assert [tuple(row) for row in world.query("SELECT units, released_by FROM reservation")] == [(3, None)]
