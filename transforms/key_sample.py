@@ -9,6 +9,7 @@ import polars as pl
 
 SAMPLED = 1_000  # keys by which two deliveries are seen to agree
 RESERVE = 2 * SAMPLED  # so that a sample can still be drawn when some of its keys are gone
+_NO_KEYS = pl.DataFrame(schema={"key": pl.UInt64, "quantity": pl.Int64})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,9 @@ class Smallest:
     upto: int | None
 
 
-#: Before the first batch.
-NO_SAMPLE = Smallest(pl.DataFrame(schema={"key": pl.UInt64, "quantity": pl.Int64}), None)
+def no_sample() -> Smallest:
+    """Return the sample before the first batch."""
+    return Smallest(_NO_KEYS, None)
 
 
 def with_more(seen: Smallest, keys: pl.DataFrame) -> Smallest:

@@ -23,7 +23,7 @@ from transforms import duplicates
 from transforms.contract import Tally, check_batch, finish
 from transforms.duplicates import descents
 from transforms.guard import Profile, histogram, profile
-from transforms.key_sample import NO_SAMPLE, SAMPLED, Smallest, with_more
+from transforms.key_sample import SAMPLED, Smallest, no_sample, with_more
 from transforms.lookalikes import key_forms, lookalike_groups, suspected
 from transforms.normalise import normalise, plan_as_of
 from transforms.plan import Plan, make_plan
@@ -134,7 +134,7 @@ def gather(
     hashes: list[pl.Series] = []
     quantities: list[pl.Series] = []
     forms: list[pl.DataFrame] = []
-    seen = NO_SAMPLE
+    seen = no_sample()
     records: list[pl.DataFrame] = []
     columns = ["row", *(KEY_SCHEMA if with_keys else ())]
     number = 1
