@@ -109,7 +109,8 @@ class World:
         share = 0.85 if kind != "first" else 0.0  # the first file has all of the old ones
         # an older delta counts where no newer one speaks of a SKU: what it says is overtaken only if the first file said it too
         known = SKUS if kind == "stale" and self.mode == "delta" else (*SKUS, *NEW_SKUS)
-        chosen = [sku for sku in known if self.rng.random() < share] or list(SKUS)
+        met = NEW_SKUS[:1] if kind not in ("first", "stale") else ()  # the shop is asked about it: its points are reached
+        chosen = [sku for sku in known if self.rng.random() < share or sku in met] or list(SKUS)
         rows = {sku: self._quantity(sku) for sku in chosen}
         bad = frozenset(self.rng.sample(chosen, 2)) if kind == "partial" else frozenset()
         return {sku: quantity for sku, quantity in rows.items() if sku not in bad}, bad
