@@ -75,7 +75,7 @@ def allocate_leased(work: ChannelWork) -> AllocateResult:
             stock = availability.load_stock(connection, list(page), with_products=with_products)
             offered = availability.load_offered(connection, work.code, list(page))
             changes = [c for sku, cause in page.items() for o in offers if (c := _change(stock[sku], o, offered, cause))]
-            availability.write_page(connection, work.code, changes, now)
+            availability.remember(connection, changes)
             computed += len(page)
         changed = availability.publish_changes(connection, work.code, now)
         if whole is not None:
@@ -108,21 +108,20 @@ def _change(stock: SkuStock, offer: Offer, offered: Mapping[tuple[str, str], Off
     ats = compute(stock, offer)
     if before is None and ats.reason_code == "no_source":
         return None
-    steps = [step.as_dict() for step in ats.steps]
-    text = availability.steps_text(steps)
+    steps = availability.steps_text([step.as_dict() for step in ats.steps])
     # leaving shadow is a new value even when it is 0: until now the channel was told nothing
     is_new = before is None or ats.quantity != before.quantity or _leaves_shadow(before, ats)
-    if before is not None and not is_new and before.reason_code == ats.reason_code and before.steps == text:
+    if before is not None and not is_new and before.reason_code == ats.reason_code and before.steps == steps:
         return None
     now = Offered(
         quantity=ats.quantity,
         version=(before.version if before else 0) + int(is_new),
         reason_code=ats.reason_code,
         fresh_quantity=(before.fresh_quantity if before else None) if ats.reason_code in NOT_FRESH else ats.quantity,
-        steps=text,
+        steps=steps,
     )
     is_sent = before is not None or ats.reason_code != "in_shadow"
-    return Change(stock.sku, offer.location, now, before, steps, cause, is_sent)
+    return Change(stock.sku, offer.location, now, before, cause, is_sent)
 
 
 def _leaves_shadow(before: Offered, ats: Ats) -> bool:

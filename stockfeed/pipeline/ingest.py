@@ -22,7 +22,7 @@ from stockfeed.pipeline.results import IngestResult
 from stockfeed.store import deliveries, levels
 from stockfeed.store.deliveries import Delivery
 from stockfeed.store.engine import read, translated
-from stockfeed.store.staged import drop as drop_staged
+from stockfeed.store.staged import end as end_staging
 from transforms.guard import Against, Profile, from_json, judge
 
 if TYPE_CHECKING:
@@ -110,10 +110,7 @@ def _read_and_decide(job: Job) -> IngestResult:
             return _decide(late[0], connection, *late[1:]) if late else ending.supersede(job)
         finally:
             connection.rollback()
-            if engine.dialect.name == "sqlite":
-                connection.execution_options(sqlite_begin="DEFERRED")
-            drop_staged(connection)
-            connection.commit()
+            end_staging(connection)
 
 
 def _stage(job: Job, connection: Connection, path: Path) -> "tuple[Job, Staged]":

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ARRAY,
+    JSON,
     BigInteger,
     Column,
     Connection,
@@ -16,17 +18,21 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    bindparam,
+    any_,
     case,
     cast,
+    delete,
     exists,
     func,
     insert,
     literal,
     select,
     text,
+    true,
+    type_coerce,
     update,
 )
+from sqlalchemy.sql.elements import ColumnElement
 
 from schemas.columns import KEY_COLUMNS
 from schemas.tables import (
@@ -47,7 +53,8 @@ from transforms.availability import Level, Reserved, SkuStock
 _temporary = MetaData()
 #: The SKUs to compute, each with the newest reason.
 dirty = Table("dirty", _temporary, Column("sku", Text, primary_key=True), Column("cause", Text), prefixes=["TEMPORARY"])
-#: Changed values of this run: they become ats_change and publication rows at its end, when change ids are taken.
+#: What this run changes. At its end it becomes rows of available_to_sell and, where the value is new, of ats_change and the
+#: outbox: change ids are taken then.
 changed = Table(
     "changed",
     _temporary,
@@ -57,8 +64,11 @@ changed = Table(
     Column("before", BigInteger),
     Column("baseline", BigInteger),
     Column("after", BigInteger),
+    Column("fresh_quantity", BigInteger),
     Column("reason_code", String(40)),
+    Column("steps", Text),
     Column("cause", Text),
+    Column("is_new", BigInteger),
     Column("is_sent", BigInteger),
     prefixes=["TEMPORARY"],
 )
@@ -85,7 +95,6 @@ class Change:
     location: str
     now: Offered
     before: Offered | None
-    steps: Sequence[Mapping[str, Any]]
     cause: str
     is_sent: bool = True
 
@@ -174,12 +183,13 @@ def dirty_pages(connection: Connection, size: int) -> Iterator[dict[str, str]]:
 def load_stock(connection: Connection, skus: Sequence[str], *, with_products: bool) -> dict[str, SkuStock]:
     """Return what is known of each SKU: levels with their factors, open reservations, brand and tags (if asked for)."""
     levels: dict[str, list[Level]] = {sku: [] for sku in skus}
-    for row in connection.execute(_levels_query(), {"skus": list(skus)}).all():
+    for row in connection.execute(_levels_query(connection, skus)).all():
         levels[row[0]].append(Level(*row[1:]))
     reserved = _load_reserved(connection, skus)
     products: dict[str, Any] = {}
     if with_products:
-        rows = connection.execute(select(product.c.sku, product.c.brand, product.c.tags).where(product.c.sku.in_(skus)))
+        wanted = _is_among(connection, product.c.sku, skus)
+        rows = connection.execute(select(product.c.sku, product.c.brand, product.c.tags).where(wanted))
         products = {row.sku: row for row in rows}
     return {
         sku: SkuStock(
@@ -193,7 +203,15 @@ def load_stock(connection: Connection, skus: Sequence[str], *, with_products: bo
     }
 
 
-def _levels_query() -> Any:
+def _is_among(connection: Connection, column: ColumnElement[str], skus: Sequence[str]) -> ColumnElement[bool]:
+    """Return whether the column is one of these SKUs, given as one parameter: thousands of them cost more than the query."""
+    if connection.dialect.name == "sqlite":
+        given = func.json_each(to_json(list(skus))).table_valued("value")
+        return column.in_(select(given.c.value))
+    return column == any_(literal(list(skus), ARRAY(Text)))
+
+
+def _levels_query(connection: Connection, skus: Sequence[str]) -> Any:
     i, link = inventory.c, product_link.c
     return (
         select(
@@ -213,7 +231,7 @@ def _levels_query() -> Any:
                 product_link, (link.feed_id == i.feed_id) & (link.supplier_sku == i.supplier_sku) & (link.sku == i.sku)
             )
         )
-        .where(i.sku.in_(bindparam("skus", expanding=True)))
+        .where(_is_among(connection, i.sku, skus))
         .order_by(i.sku, i.feed_id, i.location, i.supplier_sku, i.condition)
     )
 
@@ -229,7 +247,7 @@ def _load_reserved(connection: Connection, skus: Sequence[str]) -> dict[str, lis
     r = reservation.c
     rows = connection.execute(
         select(r.sku, r.kind, r.units, r.seen_at, r.feed_id, r.sources)
-        .where(r.released_at.is_(None), r.sku.in_(skus))
+        .where(r.released_at.is_(None), _is_among(connection, r.sku, skus))
         .order_by(r.sku, r.id)
     )
     found: dict[str, list[Reserved]] = {}
@@ -246,7 +264,7 @@ def load_offered(connection: Connection, channel: str, skus: Sequence[str]) -> d
     steps = cast(a.steps, Text)
     rows = connection.execute(
         select(a.sku, a.channel_location, a.quantity, a.version, a.reason_code, a.fresh_quantity, steps).where(
-            a.channel == channel, a.sku.in_(skus)
+            a.channel == channel, _is_among(connection, a.sku, skus)
         )
     )
     return {(row[0], row[1]): Offered(*row[2:]) for row in rows.all()}
@@ -257,64 +275,76 @@ def steps_text(steps: Sequence[Mapping[str, Any]]) -> str:
     return to_json(steps)
 
 
-def write_page(connection: Connection, channel: str, changes: Sequence[Change], at: datetime) -> None:
-    """Write new and changed rows of `available_to_sell`, and remember the changed values for `publish_changes`."""
-    a = available_to_sell.c
-    new = [_row(channel, change, at) for change in changes if change.before is None]
-    if new:
-        connection.execute(insert(available_to_sell), new)
-    old = [{f"b_{k}": v for k, v in _row(channel, change, at).items()} for change in changes if change.before is not None]
-    if old:
-        values: dict[str, Any] = {
-            name: bindparam(f"b_{name}")
-            for name in ("quantity", "version", "reason_code", "fresh_quantity", "steps", "computed_at")
-        }
-        keys = (c == bindparam(f"b_{c.name}") for c in (a.channel, a.sku, a.channel_location))
-        connection.execute(update(available_to_sell).where(*keys).values(values), old)
-    rows = [_history(change) for change in changes if change.is_new_value]
-    if rows:
-        connection.execute(insert(changed), rows)
+def remember(connection: Connection, changes: Sequence[Change]) -> None:
+    """Append to `changed`, for `publish_changes`. Given to the driver as it is: rows by the hundred thousand."""
+    driver: Any = connection.connection.driver_connection
+    names = ", ".join(f'"{column.name}"' for column in changed.columns)
+    rows = [_changed_row(change) for change in changes]
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(changed.columns))
+        driver.executemany(f"INSERT INTO temp.changed ({names}) VALUES ({marks})", rows)  # noqa: S608 (our names)
+        return
+    with driver.cursor() as cursor, cursor.copy(f"COPY changed ({names}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
-def _row(channel: str, change: Change, at: datetime) -> Mapping[str, Any]:
-    return {
-        "channel": channel,
-        "sku": change.sku,
-        "channel_location": change.location,
-        **change.now._asdict(),
-        "steps": change.steps,
-        "computed_at": at,
-    }
-
-
-def _history(change: Change) -> dict[str, Any]:
-    before = change.before
+def _changed_row(change: Change) -> tuple[str | int | None, ...]:
+    before, now = change.before, change.now
     is_comparable = before is not None and before.reason_code not in {"stale", "in_shadow"}
     baseline = None if before is None else before.quantity if is_comparable else before.fresh_quantity
-    return {
-        "sku": change.sku,
-        "channel_location": change.location,
-        "version": change.now.version,
-        "before": None if before is None else before.quantity,
-        "baseline": baseline,
-        "after": change.now.quantity,
-        "reason_code": change.now.reason_code,
-        "cause": change.cause,
-        "is_sent": int(change.is_sent),
+    return (
+        change.sku,
+        change.location,
+        now.version,
+        None if before is None else before.quantity,
+        baseline,
+        now.quantity,
+        now.fresh_quantity,
+        now.reason_code,
+        now.steps,
+        change.cause,
+        int(change.is_new_value),
+        int(change.is_sent),
+    )
+
+
+def _write_offered(connection: Connection, channel: str, at: datetime) -> None:
+    """Write new and changed rows of `available_to_sell` from `changed`."""
+    c = changed.c
+    # the text as it is: equal texts are equal steps
+    steps = type_coerce(c.steps, JSON) if connection.dialect.name == "sqlite" else cast(c.steps, JSON)
+    values = {
+        "channel": literal(channel),
+        "sku": c.sku,
+        "channel_location": c.channel_location,
+        "quantity": c.after,
+        "version": c.version,
+        "reason_code": c.reason_code,
+        "fresh_quantity": c.fresh_quantity,
+        "steps": steps,
+        "computed_at": literal(at, available_to_sell.c.computed_at.type),
     }
+    rows = select(*values.values()).where(true()).order_by(c.sku, c.channel_location)
+    writing = insert_or(connection, available_to_sell).from_select(list(values), rows)
+    key = ("channel", "sku", "channel_location")
+    new = {name: writing.excluded[name] for name in values if name not in key}
+    connection.execute(writing.on_conflict_do_update(index_elements=key, set_=new))
 
 
 def publish_changes(connection: Connection, channel: str, at: datetime) -> int:
-    """Write this run's changed values to `ats_change` and the outbox, and return how many there were.
+    """Write what `changed` has to `available_to_sell`, new values to `ats_change` and the outbox; return how many are new.
 
     Older waiting rows of the same listings become superseded. A held row's cause stays with its listing unless a
     delivery brought the new value: recomputing for another reason does not get a held change past the gate (staleness
     zeros do pass). Nor does a sale, which is never held itself, get one past that only waits yet.
     """
-    count = int(connection.execute(select(func.count()).select_from(changed)).scalar_one())
+    _write_offered(connection, channel, at)
+    p, c = publication.c, changed.c
+    count = int(connection.execute(select(func.count()).where(c.is_new == 1)).scalar_one())
     if not count:
         return 0
-    p, c = publication.c, changed.c
+    connection.execute(delete(changed).where(c.is_new == 0))
     same = (p.channel == channel, p.sku == c.sku, p.channel_location == c.channel_location)
     # coalesce keeps SQLite from walking all waiting rows by the state index instead of looking up the few changed SKUs
     state = func.coalesce(p.state, "")

@@ -33,8 +33,8 @@ to_json = json.JSONEncoder(default=_json_default, ensure_ascii=False, sort_keys=
 def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: float | None = None) -> Engine:
     """Return an engine for `url` (sqlite:///path or postgresql://…); nothing is connected yet.
 
-    `idle_seconds`: PostgreSQL ends a session that is silent inside a transaction for so long, so that a worker that sleeps
-    does not keep its locks from all others.
+    `idle_seconds`: PostgreSQL ends a session that is silent for so long, so that a worker that sleeps inside a transaction does
+    not keep its locks from all others, and one whose message never left does not wait for the answer for ever.
     """
     try:
         parsed = make_url(url)
@@ -55,11 +55,17 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
     )
 
 
+_ENDS_IDLE_SESSIONS = 140_000  # PostgreSQL 14
+
+
 def _end_silent_sessions(engine: Engine, seconds: float) -> None:
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
         # by a statement, not by the `options` of the address: those would replace PGOPTIONS
         connection.execute(f"SET idle_in_transaction_session_timeout = {int(seconds * 1000)}")
+        if connection.info.server_version >= _ENDS_IDLE_SESSIONS:
+            # libpq waits for the answer to a message that it could not send: the server's hanging up ends that
+            connection.execute(f"SET idle_session_timeout = {int(seconds * 1000)}")
         connection.commit()
 
 

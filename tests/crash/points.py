@@ -92,7 +92,7 @@ POINTS: tuple[Point, ...] = (
     Point("apply-sales", f"{_STORE}.reservations:release_seen_sales"),
     Point("apply-ledger", f"{_ENDING}:_end"),
     Point("apply-committed", COMMIT, f"{_INGEST}:_decide"),
-    Point("cleanup", f"{_STORE}.staging:drop", f"{_INGEST}:_read_and_decide", call=2),
+    Point("cleanup", f"{_STORE}.staged:end"),
     Point("rejections", f"{_STORE}.deliveries:write_rejections", kind="partial"),
     Point("hold", f"{_ENDING}:_open_hold", kind="held"),
     Point("hold-committed", COMMIT, f"{_INGEST}:_decide", kind="held"),

@@ -22,6 +22,7 @@ _ROUND = (("sync", "--json"), ("publish", "--json"))
 _USUAL_SECONDS = 0.6  # of a damaged run, until one was measured
 _APART = 0.382  # of the run lies between its first kill and its second, so that they come at different moments
 _DAY = 86_400
+_PARKED_AFTER = 3  # kills while one delivery is read
 _UNDAMAGED = {0, 2, 4}  # done, held for a person, rejected: ends that a repeated run may report
 _DAMAGED = {0, 2, 3, 4, 75}  # and "try again later", or that the database cannot be opened
 
@@ -163,8 +164,18 @@ class _Play:
     def _repeat(self, step: str, commands: tuple[tuple[str, ...], ...], environ: dict[str, str] | None = None) -> None:
         ended = self.world.run(*commands, environ=environ or {})
         self._judge_run(f"the repeated {step}", ended, _UNDAMAGED)
+        self._replay_parked()
         key = f"{step}/{self.world.source}"
         self.usual[key] = 0.7 * self.usual.get(key, ended.seconds) + 0.3 * ended.seconds
+
+    def _replay_parked(self) -> None:
+        """Do what a person does about a delivery that stopped the worker three times, if it did."""
+        parked = self._query("SELECT id FROM delivery WHERE state = 'rejected' AND reason_code = 'FILE-CRASH'")
+        if parked and self.result.kills < _PARKED_AFTER:
+            self.result.violations.append(f"delivery {parked[0][0]} is parked after {self.result.kills} kills")
+        for (one,) in parked:
+            ended = self.world.run(("deliveries", "replay", str(one), "--reason", "the worker was killed"), *_ROUND)
+            self._judge_run("the replayed delivery", ended, _UNDAMAGED)
 
     def _judge_run(self, what: str, ended: Ended, allowed: set[int]) -> None:
         if ended.hung:
@@ -199,7 +210,11 @@ class _Play:
             share = (case.share + number * _APART) % 1
             yield {"fault": {"kind": "time", "seconds": share * usual}}, {}
         elif case.family == "calls":
-            yield {"attach": injected(case.call, case.action, case.nth, world.root / "strace.txt")}, {}
+            # what could not be sent is never answered: the run goes on once the server ends the silent session
+            yield (
+                {"attach": injected(case.call, case.action, case.nth, world.root / "strace.txt")},
+                {"STOCKFEED_LEASE_SECONDS": "20"},
+            )
         elif case.family == "commits":
             with CommitProxy(world.url, case.nth, case.action) as proxy:
                 yield {}, {"STOCKFEED_DATABASE_URL": proxy.url}

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, insert, make_url, select, text
 
 from schemas.errors import ConfigError, TransientError
 from schemas.tables import check_run, metadata
-from stockfeed.store.engine import current_change_id, make_engine, next_change_ids, read, write
+from stockfeed.store.engine import current_change_id, make_engine, next_change_ids, read, translated, write
 from stockfeed.store.upgrade import current_revision, newest_revision, upgrade
 
 
@@ -123,4 +123,33 @@ def test_a_process_that_is_silent_inside_a_transaction_loses_it_and_its_locks(po
             sleep_in_a_transaction()
     finally:
         sleeper.dispose()
+        other.dispose()
+
+
+def test_the_server_ends_a_session_that_says_nothing_and_the_next_use_connects_again(postgres_url: str, postgres_template: str):
+    url = make_url(postgres_url).set(database=postgres_template).render_as_string(hide_password=False)
+    silent, other = make_engine(url, idle_seconds=0.2), make_engine(url)
+
+    def wait_for_the_end_of(pid: int) -> None:
+        with other.connect() as watching:
+            while watching.execute(text("SELECT COUNT(*) FROM pg_stat_activity WHERE pid = :pid"), {"pid": pid}).scalar_one():
+                watching.rollback()  # a new snapshot of who is there
+
+    def say_nothing_between_two_transactions() -> None:
+        with translated(silent), silent.connect() as connection:
+            pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            connection.rollback()
+            wait_for_the_end_of(pid)
+            connection.execute(text("SELECT 1"))
+
+    try:
+        with read(silent) as connection:
+            pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        wait_for_the_end_of(pid)
+        with read(silent) as connection:
+            assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() != pid
+        with pytest.raises(TransientError):
+            say_nothing_between_two_transactions()
+    finally:
+        silent.dispose()
         other.dispose()
