@@ -15,6 +15,7 @@ from schemas.tables import channel, delivery, dirty_mark, feed, feed_location
 from stockfeed.bootstrap import App
 from stockfeed.pipeline.results import RetentionResult
 from stockfeed.store import checks
+from stockfeed.store.archive import not_removed
 from stockfeed.store.engine import read, write
 
 log = structlog.get_logger()
@@ -51,10 +52,7 @@ def _discard(app: App, sha256: str, known: int, now: datetime) -> int:
         if newest != known or connection.execute(select(delivery.c.id).where(mine, _needed())).first():
             return 0
         connection.execute(update(delivery).where(mine).values(discarded_at=now))
-    path = app.archive.path(sha256)
-    size = path.stat().st_size if path.exists() else 0
-    path.unlink(missing_ok=True)
-    return size
+    return app.archive.remove(sha256)
 
 
 def _needed() -> ColumnElement[bool]:
@@ -129,7 +127,10 @@ def _clear_old(paths: Iterable[Path], now: datetime) -> int:
     limit = (now - timedelta(days=_SPOOL_DAYS)).timestamp()
     stray = [p for p in paths if p.is_file() and p.stat().st_mtime < limit]
     for path in stray:
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise not_removed(path, error) from error
     return len(stray)
 
 

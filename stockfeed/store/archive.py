@@ -44,6 +44,16 @@ class Archive:
             raise self._disk_error(error) from error
         return target
 
+    def remove(self, sha256: str) -> int:
+        """Remove archived bytes, if they are there, and return how many that were. Raises PermanentError when the disk refuses."""
+        path = self.path(sha256)
+        try:
+            size = path.stat().st_size if path.exists() else 0
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise not_removed(path, error) from error
+        return size
+
     def _write(self, spooled: Path, target: Path, sha256: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = target.with_name(f"{sha256}.{os.getpid()}.part")
@@ -126,6 +136,12 @@ class Archive:
         return PermanentError(
             f"the archive {self.root} cannot be written: {error.strerror}", "Check the folder's access rights.", str(error)
         )
+
+
+def not_removed(path: Path, error: OSError) -> PermanentError:
+    """Return the error for a file that the disk does not let go of."""
+    remedy = "Check the folder's access rights and its disk, then run the same command again; nothing was lost."
+    return PermanentError(f"{path} cannot be removed: {error.strerror}", remedy, str(error))
 
 
 def _copy_hashed(source: IO[bytes], sink: BinaryIO) -> str:

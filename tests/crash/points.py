@@ -127,7 +127,7 @@ POINTS: tuple[Point, ...] = (
     Point("sale-accounted", f"{_STORE}.reservations:add_seen_sales", step="reconcile"),
     Point("reconcile-committed", COMMIT, "stockfeed.pipeline.reconcile:_reconcile_page", step="reconcile"),
     Point("retention-ledger", COMMIT, f"{_RETAIN}:_discard", step="retain"),
-    Point("retention-delete", "os:unlink", f"{_RETAIN}:_discard", step="retain"),
+    Point("retention-delete", "os:unlink", f"{_ARCHIVE}:Archive.remove", step="retain"),
     Point("retention-noted", f"{_RETAIN}:_prune_marks", step="retain"),
     Point("undo-levels", f"{_STORE}.undo:restore_levels", step="undo"),
     Point("undo-committed", COMMIT, "stockfeed.pipeline.acts:undo_delivery", call=2, step="undo"),

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from schemas.errors import PermanentError
 from stockfeed.pipeline import overdue, retain
 from tests.integration.pipeline.conftest import many
 
@@ -142,3 +143,17 @@ def test_bytes_noted_as_removed_that_arrived_again_stay(world):
     world.deliver(many(30, 10))
     assert retain(world.app).files == 1  # those of the second delivery: no undo leads back to it any more
     assert archived(world) == set(hashes(world)[2:])
+
+
+def test_a_file_that_the_disk_does_not_let_go_of_is_named(world):
+    world.configure()
+    for quantity in (10, 11, 12):
+        world.deliver(many(30, quantity))
+    world.clock.advance(days=91)
+    path = world.app.archive.path(hashes(world)[0])
+    path.unlink()
+    path.mkdir()  # no file can be removed here
+    with pytest.raises(PermanentError, match=f"{path} cannot be removed"):
+        retain(world.app)
+    path.rmdir()
+    assert retain(world.app).files == 0
