@@ -5,7 +5,7 @@ Never changes the folder while fetching, and never yields a file whose size or t
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -130,7 +130,7 @@ def _download(folder: Folder, file: ListedFile, poll: Poll, seen: Seen, spool: P
         raise _changed(label, file, seen, "changed after it was listed")
     limits = Limits(poll.options.max_size, poll.limits.idle, poll.limits.deadline)
     with ExitStack() as undo:
-        with folder.open(file.name, file.size) as read:
+        with _settling_anew(file, seen), folder.open(file.name, file.size) as read:
             spooled = spool_stream(read, spool, label, limits=limits)
             undo.callback(spooled.path.unlink, missing_ok=True)
         after = folder.look(file.name)
@@ -139,6 +139,16 @@ def _download(folder: Folder, file: ListedFile, poll: Poll, seen: Seen, spool: P
             raise _changed(label, file, seen, f"{what}: {file.size} bytes listed, {spooled.size} received")
         undo.pop_all()
     return spooled
+
+
+@contextmanager
+def _settling_anew(file: ListedFile, seen: Seen) -> Iterator[None]:
+    """Forget when a file was first seen as it is, if its download breaks off: why it did is not known."""
+    try:
+        yield
+    except TransientError:
+        seen.listing.pop(file.name, None)
+        raise
 
 
 def _changed(label: str, file: ListedFile, seen: Seen, what: str) -> TransientError:

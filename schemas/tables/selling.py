@@ -21,6 +21,7 @@ channel = Table(
     Column("code", String(60), primary_key=True),
     Column("config_version", String(64)),
     Column("cursor", BigInteger, nullable=False, default=0),  # last change id that ATS has seen
+    Column("late_feeds", JSON),  # ids of feeds that counted as stale before a sweep said so
     Column("approved_at", UtcDateTime),
     Column("approved_by", Text),
     Column("paused_at", UtcDateTime),

@@ -17,7 +17,7 @@ from stockfeed.pipeline.channel_work import ChannelWork, channel_lease
 from stockfeed.store import availability, channels, publications, withdrawn
 from stockfeed.store.availability import Change, Offered
 from stockfeed.store.engine import current_change_id, read, write
-from stockfeed.store.source_feeds import load_feeds
+from stockfeed.store.source_feeds import late_feeds, load_feeds
 from transforms.availability import NOT_FRESH, Ats, Offer, SkuStock, SourceFeed, compute
 from transforms.channel_rules import in_force
 
@@ -63,9 +63,12 @@ def allocate_leased(work: ChannelWork) -> AllocateResult:
         version = offer_version(work.channel, now.date())
         whole = None if row.config_version == version else f"config {version[:12]}"
         upto = current_change_id(connection)
-        if whole is None and upto == row.cursor:
+        # stale before a sweep said so, they may be fresh again without a mark: a delivery came first, or a clock went back
+        late = late_feeds(connection, now)
+        again = set(row.late_feeds or ()) - late
+        if whole is None and upto == row.cursor and not again:
             return AllocateResult(work.code, 0, 0)
-        availability.collect_dirty(connection, work.code, after=row.cursor, upto=upto, whole=whole)
+        availability.collect_dirty(connection, work.code, after=row.cursor, upto=upto, whole=whole, fresh_again=again)
         if whole is not None:
             publications.withdraw_elsewhere(connection, work.code, work.locations, now)
         offers = build_offers(work.channel, load_feeds(connection, now), now.date())
@@ -81,7 +84,7 @@ def allocate_leased(work: ChannelWork) -> AllocateResult:
         if whole is not None:
             withdrawn.offer_again(connection, work.code, work.locations, cause=whole, at=now)
         availability.drop_temporary(connection)
-        channels.change(connection, work.code, cursor=upto, config_version=version)
+        channels.change(connection, work.code, cursor=upto, config_version=version, late_feeds=sorted(late))
     return AllocateResult(work.code, computed, changed)
 
 

@@ -3,7 +3,7 @@
 All set-based: the dirty SKUs stand in a temporary table and are read in pages. Never computes a quantity.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -104,8 +104,13 @@ class Change:
         return self.before is None or self.now.version != self.before.version
 
 
-def collect_dirty(connection: Connection, channel: str, *, after: int, upto: int, whole: str | None) -> None:
-    """Fill `dirty` with the SKUs changed or marked by change ids in (after, upto], or with all when `whole` gives a reason."""
+def collect_dirty(
+    connection: Connection, channel: str, *, after: int, upto: int, whole: str | None, fresh_again: Iterable[int] = ()
+) -> None:
+    """Fill `dirty` with the SKUs changed or marked by change ids in (after, upto], or with all when `whole` gives a reason.
+
+    And with those of the feeds (ids) that are fresh again.
+    """
     drop_temporary(connection)
     _temporary.create_all(connection, checkfirst=False)
     _add_changed_levels(connection, after, upto)
@@ -119,6 +124,8 @@ def collect_dirty(connection: Connection, channel: str, *, after: int, upto: int
         connection.execute(_insert_dirty(connection), [{"sku": sku, "cause": cause} for sku, cause in skus.items()])
     for key, cause in {mark.key: mark.reason for mark in reversed(marks) if mark.kind == "feed"}.items():
         _add_feed(connection, int(key), cause)
+    for feed_id in fresh_again:
+        _add_feed(connection, feed_id, "fresh again")
     whole = whole or next((mark.reason for mark in marks if mark.kind == "all"), None)
     if whole is not None:
         _add_everything(connection, channel, whole)

@@ -13,7 +13,10 @@ from schemas.tables import channel
 
 @dataclass(frozen=True, slots=True)
 class ChannelRow:
-    """The state of one channel as the database has it; `cursor` is the last change id its ATS has seen."""
+    """The state of one channel as the database has it; `cursor` is the last change id its ATS has seen.
+
+    `late_feeds`: ids of feeds that its ATS counted as stale before a sweep said so.
+    """
 
     code: str
     config_version: str | None
@@ -22,6 +25,7 @@ class ChannelRow:
     paused_at: datetime | None
     reconciled_at: datetime | None
     last_error: str | None
+    late_feeds: list[int] | None
 
 
 _COLUMNS = [channel.c[name] for name in ChannelRow.__slots__]

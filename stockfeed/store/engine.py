@@ -4,7 +4,10 @@ Never holds a transaction open across a call to the outside world.
 """
 
 import json
+import os
+import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -46,7 +49,9 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
         return _sqlite_engine(url, busy_seconds)
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = create_engine(parsed, json_serializer=to_json, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        engine = create_engine(
+            parsed, json_serializer=to_json, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS}
+        )
         if idle_seconds is not None:
             _end_silent_sessions(engine, idle_seconds)
         return engine
@@ -56,17 +61,40 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
 
 
 _ENDS_IDLE_SESSIONS = 140_000  # PostgreSQL 14
+_CONNECT_SECONDS = 10
 
 
 def _end_silent_sessions(engine: Engine, seconds: float) -> None:
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: object) -> None:
-        # by a statement, not by the `options` of the address: those would replace PGOPTIONS
-        connection.execute(f"SET idle_in_transaction_session_timeout = {int(seconds * 1000)}")
-        if connection.info.server_version >= _ENDS_IDLE_SESSIONS:
-            # libpq waits for the answer to a message that it could not send: the server's hanging up ends that
-            connection.execute(f"SET idle_session_timeout = {int(seconds * 1000)}")
-        connection.commit()
+    @event.listens_for(engine, "do_connect")  # before SQLAlchemy's own first question to the server
+    def _connect(dialect: Any, _record: object, arguments: Any, named: Any) -> Any:
+        connection = dialect.connect(*arguments, **named)
+        # by statements, not by the `options` of the address: those would replace PGOPTIONS
+        with _hanging_up_after(_CONNECT_SECONDS, connection):
+            connection.execute(f"SET idle_in_transaction_session_timeout = {int(seconds * 1000)}")
+            if connection.info.server_version >= _ENDS_IDLE_SESSIONS:
+                # libpq waits for the answer to a message that it could not send: the server's hanging up ends that
+                connection.execute(f"SET idle_session_timeout = {int(seconds * 1000)}")
+            connection.commit()
+        return connection
+
+
+@contextmanager
+def _hanging_up_after(seconds: float, connection: Any) -> Iterator[None]:
+    """End the connection if this takes longer: until its first statement is answered, the server waits for ever."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as line:
+        timer = threading.Timer(seconds, _hang_up, [line])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+
+def _hang_up(line: socket.socket) -> None:
+    with suppress(OSError):  # the other end was first
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def _sqlite_engine(url: str, busy_seconds: float) -> Engine:

@@ -1,6 +1,6 @@
 """What counts of every feed for available to sell: its policy, and how old it and its locations are now."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -20,17 +20,33 @@ def load_feeds(connection: Connection, now: datetime) -> dict[int, SourceFeed]:
     """
     names = ("id", "code", "supplier", "policy", "in_shadow", "as_of", "stale_at", "is_stale", "missing_after")
     rows = connection.execute(select(*(feed.c[name] for name in names))).all()
-    dated = [row for row in rows if row.as_of is not None]
-    past = {row.id for row in dated if not row.is_stale and row.stale_at is not None and row.stale_at <= now}
-    outage = is_outage(len(past), len(dated))
+    late, outage = _late(rows, now)
     stale_places, oldest = _load_places(connection, now, outage=outage)
-    late = set() if outage else past
     return {
         row.id: _source(
             row, is_stale=row.is_stale or row.id in late, oldest=oldest.get(row.id), places=stale_places.get(row.id, ())
         )
         for row in rows
     }
+
+
+def late_feeds(connection: Connection, now: datetime) -> frozenset[int]:
+    """Return the ids of feeds that count as stale at `now`, as a whole or at some location, though no sweep has said so yet."""
+    rows = connection.execute(select(*(feed.c[name] for name in ("id", "as_of", "stale_at", "is_stale")))).all()
+    late, outage = _late(rows, now)
+    if outage:
+        return frozenset()
+    p = feed_location.c
+    somewhere = connection.execute(select(p.feed_id).where(not_(p.is_stale), p.stale_at <= now).distinct()).scalars()
+    return frozenset(late) | frozenset(somewhere)
+
+
+def _late(rows: Sequence[Any], now: datetime) -> tuple[set[int], bool]:
+    """Return the feeds whose limit passed since the last sweep, and whether they are so many that none of them counts."""
+    dated = [row for row in rows if row.as_of is not None]
+    past = {row.id for row in dated if not row.is_stale and row.stale_at is not None and row.stale_at <= now}
+    outage = is_outage(len(past), len(dated))
+    return (set() if outage else past), outage
 
 
 def _load_places(connection: Connection, now: datetime, *, outage: bool) -> tuple[dict[int, list[str]], dict[int, datetime]]:

@@ -9,7 +9,7 @@ from connectors.registry import load_source
 from schemas.connections import Connection
 from schemas.transfer import Seen
 from stockfeed.demo.sftp_server import Login, SftpServer
-from tests.servers import ftp_pyftpd, web_server
+from tests.servers import ftp_pyftpd, object_server, web_server
 from tests.servers.certificates import Authority, server_context
 from tests.servers.feeds import CANARY, Clock, connection, feed, fetch
 from tests.servers.sftp_faults import Faults
@@ -25,6 +25,7 @@ class Harness:
     connection: Connection | None = None
     break_reading: Callable[[], None] | None = None
     carries_line_breaks: bool = True  # in the names of files
+    has_folders: bool = True  # that can be missing
     clock: Clock = field(default_factory=Clock)
 
     def load(self, **options):
@@ -79,9 +80,24 @@ def _web_file(tmp_path: Path, stack: ExitStack) -> Harness:
     return Harness(outside, tmp_path / "spool", source, server.connection(authority), lambda: broken.append(5))
 
 
+def _object_store(tmp_path: Path, stack: ExitStack) -> Harness:
+    outside, authority = tmp_path / "outside", Authority(tmp_path)
+    bucket = object_server.Bucket(outside)
+    server = stack.enter_context(web_server.running(bucket.answer(), server_context(authority.issue("127.0.0.1"))))
+
+    def break_reading() -> None:
+        bucket.end_at = 5
+
+    extra = {"ca_file": str(authority.ca_file), "region": object_server.REGION}
+    login = server.connection(authority, extra=extra)
+    source = {"type": "object_store", "store": "s3", "path": object_server.BUCKET}
+    return Harness(outside, tmp_path / "spool", source, login, break_reading, has_folders=False)
+
+
 FOLDERS = {
     "folder": _folder,
     "ftp": _ftp,
+    "object_store": _object_store,
     "ftp/list": lambda tmp_path, stack: _ftp(tmp_path, stack, ("MLSD", "MLST")),
     "sftp": _sftp,
     "sftp/pysftp": lambda tmp_path, stack: _sftp(tmp_path, stack, "pysftp"),

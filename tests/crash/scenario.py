@@ -178,7 +178,9 @@ class _Play:
             self._judge_run("the replayed delivery", ended, _UNDAMAGED)
 
     def _judge_run(self, what: str, ended: Ended, allowed: set[int]) -> None:
-        if ended.hung:
+        if ended.hung and ended.note.get("impossible"):
+            self.result.done = False
+        elif ended.hung:
             self.result.violations.append(f"{what} run never ended")
         elif ended.status not in (0, -9) or (ended.status == -9 and what.startswith("the repeated")):
             self.result.violations.append(f"{what} run ended with status {ended.status}: {self._last_words()}")

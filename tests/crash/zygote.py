@@ -180,9 +180,16 @@ def _run(request: dict[str, Any], told: int) -> None:
                 command_line(words)
         except SystemExit as end:
             code = int(end.code or 0)
-        os.write(told, f"{code}\n".encode())
+        _tell(told, f"{code}\n".encode())
     sys.setprofile(None)
     threading.setprofile(None)
+
+
+def _tell(told: int, words: bytes) -> None:
+    try:
+        os.write(told, words)
+    except OSError:  # the injected fault hit this line instead of the product's: it comes once
+        os.write(told, words)
 
 
 def _retain() -> int:

@@ -1,4 +1,4 @@
-"""The examples of docs/sources/ftp.md and docs/sources/web_file.md are run, so that the pages stay true."""
+"""The examples of the pages in docs/sources are run, so that the pages stay true."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from connectors.registry import load_source, source_options_model
 from schemas.feed_config import Feed
 from stockfeed.cli.boundary import run
 from stockfeed.secrets import find_connection
-from tests.servers import ftp_pyftpd, web_server
+from tests.servers import ftp_pyftpd, object_server, web_server
 from tests.servers.certificates import Authority, server_context
 from tests.servers.feeds import Clock, fetch, put
 
@@ -30,7 +30,7 @@ def connections(page: str) -> list:
     return [find_connection("nordwind", {"AIRFLOW_CONN_NORDWIND": value}) for value in values]
 
 
-@pytest.mark.parametrize("page", ["ftp", "web_file"])
+@pytest.mark.parametrize("page", ["ftp", "object_store", "web_file"])
 def test_the_example_is_a_right_supplier_file(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in ("suppliers", "channels"):
@@ -40,7 +40,7 @@ def test_the_example_is_a_right_supplier_file(page, tmp_path, monkeypatch, capsy
     assert capsys.readouterr().out.startswith("No mistakes: 1 feed")
 
 
-@pytest.mark.parametrize("page", ["ftp", "web_file"])
+@pytest.mark.parametrize("page", ["ftp", "object_store", "web_file"])
 def test_every_option_the_page_names_exists_and_every_own_option_is_named(page):
     text = (PAGES / f"{page}.md").read_text("utf-8")
     own = set(source_options_model(page).model_fields) - set(source_options_model("sftp").model_fields)
@@ -69,6 +69,22 @@ def test_the_example_of_ftp_fetches_and_moves(tmp_path):
                 source.acknowledge(each.reference)
     assert {p.name for p in outside.iterdir()} == {"other.csv", "done"}
     assert (outside / "done" / "bestand_1.csv").read_bytes() == CONTENT
+
+
+def test_the_example_of_object_store_fetches(tmp_path):
+    (tmp_path / "export").mkdir()
+    put(tmp_path / "export", "bestand_1.csv", CONTENT)
+    put(tmp_path / "export", "other.csv", CONTENT)
+    [shown] = connections("object_store")
+    assert (shown.login, shown.host, shown.extra["region"]) == ("AKIA…", "", "eu-central-1")
+    authority, clock = Authority(tmp_path), Clock()
+    bucket = object_server.Bucket(tmp_path)
+    with web_server.running(bucket.answer(), server_context(authority.issue("127.0.0.1"))) as server:
+        source_table = tomllib.loads(blocks("object_store", "toml")[0])["feed"][0]
+        source_table["source"]["path"] = f"{object_server.BUCKET}/export"
+        of = Feed.model_validate(source_table)
+        source = load_source(of, server.connection(authority, extra={**shown.extra, "ca_file": str(authority.ca_file)}), now=clock)
+        assert [got.name for got in fetch(source, of, tmp_path / "spool")] == ["bestand_1.csv"]
 
 
 def test_the_example_of_web_file_fetches(tmp_path):

@@ -20,6 +20,7 @@ from tests.servers.feeds import CANARY
 class Request:
     target: str
     headers: Mapping[str, str]  # names in small letters
+    method: str = "GET"
 
 
 class Line:
@@ -109,7 +110,7 @@ def _converse(server: WebServer, sock: socket.socket, over: threading.Event) -> 
         received += piece
     first, *rest = received.decode("latin-1").split("\r\n\r\n")[0].split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
-    request = Request(first.split(" ")[1], headers)
+    request = Request(first.split(" ")[1], headers, first.split(" ")[0])
     server.requests.append(request)
     server.answer(request, Line(sock, over))
     if isinstance(sock, ssl.SSLSocket):

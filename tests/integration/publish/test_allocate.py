@@ -3,8 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from schemas.errors import ConfigError, TransientError
+from schemas.tables import feed
+from stockfeed.store.engine import write
 from tests.integration.publish.conftest import Desk
 from tests.integration.publish.memory_shop import PLACE
 
@@ -113,6 +116,25 @@ def test_time_makes_a_feed_stale_even_before_the_sweep(stocked):
     stocked.deliver("globex.stock", {"A": 6})
     stocked.allocate()
     assert stocked.offered()["A"] == 5
+
+
+@pytest.mark.parametrize("way", ["a delivery came before the sweep", "the clock was set back"])
+def test_what_counted_as_stale_before_a_sweep_said_so_is_offered_again_when_it_is_fresh(stocked, way):
+    stocked.set_feed("acme.stock", stale_at=stocked.clock.now + timedelta(hours=1))
+    stocked.clock.advance(hours=2)
+    stocked.deliver("globex.stock", {"A": 6})
+    stocked.allocate()
+    assert stocked.offered()["A"] == 5
+    if way == "the clock was set back":
+        stocked.clock.advance(hours=-2)
+    else:  # of the same content: it changes no level and marks nothing
+        with write(stocked.engine) as connection:
+            connection.execute(
+                update(feed).where(feed.c.code == "acme.stock").values(stale_at=stocked.clock.now + timedelta(days=1))
+            )
+    assert stocked.allocate().computed == 2
+    assert stocked.offered()["A"] == 15
+    assert stocked.allocate().computed == 0
 
 
 def test_a_feed_in_shadow_is_explained_but_the_channel_is_told_nothing_until_its_release(desk):

@@ -1,5 +1,9 @@
 """The database connection on both kinds of database."""
 
+import socket
+import struct
+import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -153,3 +157,25 @@ def test_the_server_ends_a_session_that_says_nothing_and_the_next_use_connects_a
     finally:
         silent.dispose()
         other.dispose()
+
+
+def test_a_server_that_never_answers_the_first_statement_is_given_up(monkeypatch):
+    monkeypatch.setattr("stockfeed.store.engine._CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as lines:
+
+        def log_in_and_fall_silent() -> None:
+            line = lines.enter_context(listener.accept()[0])
+            size, code = struct.unpack("!II", line.recv(8, socket.MSG_WAITALL))
+            if code == 80877103:  # SSLRequest, https://www.postgresql.org/docs/current/protocol-message-formats.html
+                line.sendall(b"N")
+                size, code = struct.unpack("!II", line.recv(8, socket.MSG_WAITALL))
+            line.recv(size - 8, socket.MSG_WAITALL)
+            line.sendall(b"R" + struct.pack("!II", 8, 0) + b"Z" + struct.pack("!I", 5) + b"I")
+
+        server = threading.Thread(target=log_in_and_fall_silent)
+        server.start()
+        engine = make_engine(f"postgresql://acme@127.0.0.1:{listener.getsockname()[1]}/stock", idle_seconds=60)
+        with pytest.raises(TransientError), read(engine):
+            pass
+        server.join()
+        engine.dispose()
