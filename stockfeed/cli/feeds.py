@@ -187,13 +187,17 @@ def audit(session: Session, feed: str, *, as_json: bool) -> int:
 
 
 @feeds.command()
-def template() -> None:
+@click.argument("source", required=False)
+def template(source: str | None) -> None:
     """Print a supplier file with every key explained.
+
+    With SOURCE (sftp, ftp, web_file, …) its keys are those of that kind of
+    source alone.
 
     \b
     Example:
-      stockfeed feeds template > config/suppliers/acme.toml
+      stockfeed feeds template sftp > config/suppliers/acme.toml
     """
     from stockfeed.cli.setup import template_text
 
-    emit(template_text().rstrip("\n"))
+    emit(template_text(source).rstrip("\n"))

@@ -4,6 +4,7 @@ Never overwrites a file that is already there.
 """
 
 import importlib
+import re
 from importlib import resources
 
 import click
@@ -11,10 +12,23 @@ import click
 from stockfeed.cli.output import emit, emit_json
 from stockfeed.cli.session import Session, json_option, pass_session
 
+_SOURCE = re.compile(r"(?<=\n)# The keys of one kind of source.*?(?=\n\n# -----)", re.DOTALL)
 
-def template_text() -> str:
-    """Return the supplier template: every key, explained."""
-    return resources.files("stockfeed.cli").joinpath("supplier_template.toml").read_text(encoding="utf-8")
+
+def template_text(source: str | None = None) -> str:
+    """Return the supplier template: every key, explained; for one kind of source, or with the keys of all kinds.
+
+    Raises ConfigError, with a suggestion, for an unknown kind.
+    """
+    folder = resources.files("stockfeed.cli")
+    whole = folder.joinpath("supplier_template.toml").read_text(encoding="utf-8")
+    if source is None:
+        return whole
+    from connectors.registry import source_options_model
+
+    source_options_model(source)  # it exists
+    section = folder.joinpath("source_templates", f"{source}.toml").read_text(encoding="utf-8")
+    return _SOURCE.sub(lambda _: section.rstrip("\n"), whole)
 
 
 @click.command()
