@@ -46,7 +46,7 @@ def account(work: ChannelWork, connection: Connection, findings: Sequence[Findin
     sold = [f for f in findings if f.difference.kind == "sale"]
     if sold:
         reservations.add_seen_sales(connection, _sales(work, connection, sold), now)
-    listings.confirm(connection, work.code, [(f.listing.sku, f.listing.location, f.observed, None) for f in findings], now)
+    listings.account_for(connection, work.code, [(f.listing.sku, f.listing.location, f.observed) for f in findings], now)
     tally.sales_seen += sum(f.difference.units for f in sold)
     tally.edited += sum(f.difference.kind == "edited" for f in findings)
 

@@ -15,7 +15,7 @@ from schemas.errors import StockfeedError
 from schemas.publishing import ItemResult, Listing
 from stockfeed.pipeline.accounting import Finding, Tally, account
 from stockfeed.pipeline.channel_work import ChannelWork
-from stockfeed.store import channels, listings, publications
+from stockfeed.store import channels, publications
 from stockfeed.store.pieces import pieces
 from stockfeed.store.publications import Ending, Waiting
 from transforms.sales import classify, not_landed, settle
@@ -99,9 +99,7 @@ def _claim(run: Sending, rows: Sequence[Waiting], observed: Mapping[Key, int | N
 
 
 def _confirm(run: Sending, connection: Connection, rows: Sequence[Waiting], sentence: str = "") -> None:
-    now = run.work.now()
-    publications.end(connection, [Ending(row.id, "confirmed", "", sentence) for row in rows], now)
-    listings.confirm(connection, run.work.code, [(*row.key, row.quantity, row.version) for row in rows], now)
+    publications.confirm(connection, [row.id for row in rows], sentence, run.work.now())
 
 
 def _deliver(run: Sending, rows: Sequence[Waiting], *, is_repeat: bool) -> StockfeedError | None:

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
     JSON,
     BigInteger,
     Column,
@@ -18,7 +17,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    any_,
     case,
     cast,
     delete,
@@ -32,7 +30,6 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.sql.elements import ColumnElement
 
 from schemas.columns import KEY_COLUMNS
 from schemas.tables import (
@@ -47,6 +44,7 @@ from schemas.tables import (
     publication,
     reservation,
 )
+from stockfeed.store.among import is_among
 from stockfeed.store.engine import insert_or, next_change_ids, to_json
 from transforms.availability import Level, Reserved, SkuStock
 
@@ -195,7 +193,7 @@ def load_stock(connection: Connection, skus: Sequence[str], *, with_products: bo
     reserved = _load_reserved(connection, skus)
     products: dict[str, Any] = {}
     if with_products:
-        wanted = _is_among(connection, product.c.sku, skus)
+        wanted = is_among(connection, product.c.sku, skus)
         rows = connection.execute(select(product.c.sku, product.c.brand, product.c.tags).where(wanted))
         products = {row.sku: row for row in rows}
     return {
@@ -208,14 +206,6 @@ def load_stock(connection: Connection, skus: Sequence[str], *, with_products: bo
         )
         for sku in skus
     }
-
-
-def _is_among(connection: Connection, column: ColumnElement[str], skus: Sequence[str]) -> ColumnElement[bool]:
-    """Return whether the column is one of these SKUs, given as one parameter: thousands of them cost more than the query."""
-    if connection.dialect.name == "sqlite":
-        given = func.json_each(to_json(list(skus))).table_valued("value")
-        return column.in_(select(given.c.value))
-    return column == any_(literal(list(skus), ARRAY(Text)))
 
 
 def _levels_query(connection: Connection, skus: Sequence[str]) -> Any:
@@ -238,7 +228,7 @@ def _levels_query(connection: Connection, skus: Sequence[str]) -> Any:
                 product_link, (link.feed_id == i.feed_id) & (link.supplier_sku == i.supplier_sku) & (link.sku == i.sku)
             )
         )
-        .where(_is_among(connection, i.sku, skus))
+        .where(is_among(connection, i.sku, skus))
         .order_by(i.sku, i.feed_id, i.location, i.supplier_sku, i.condition)
     )
 
@@ -254,7 +244,7 @@ def _load_reserved(connection: Connection, skus: Sequence[str]) -> dict[str, lis
     r = reservation.c
     rows = connection.execute(
         select(r.sku, r.kind, r.units, r.seen_at, r.feed_id, r.sources)
-        .where(r.released_at.is_(None), _is_among(connection, r.sku, skus))
+        .where(r.released_at.is_(None), is_among(connection, r.sku, skus))
         .order_by(r.sku, r.id)
     )
     found: dict[str, list[Reserved]] = {}
@@ -271,7 +261,7 @@ def load_offered(connection: Connection, channel: str, skus: Sequence[str]) -> d
     steps = cast(a.steps, Text)
     rows = connection.execute(
         select(a.sku, a.channel_location, a.quantity, a.version, a.reason_code, a.fresh_quantity, steps).where(
-            a.channel == channel, _is_among(connection, a.sku, skus)
+            a.channel == channel, is_among(connection, a.sku, skus)
         )
     )
     return {(row[0], row[1]): Offered(*row[2:]) for row in rows.all()}

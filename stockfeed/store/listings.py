@@ -93,27 +93,18 @@ def mark_gone(connection: Connection, channel: str, one: Listing, message: str) 
     _change(connection, channel, one, status="missing", message=message, resolved_at=_LONG_AGO, **_NOTHING_CONFIRMED)
 
 
-def confirm(connection: Connection, channel: str, rows: Sequence[tuple[str, str, int, int | None]], at: datetime) -> None:
-    """Store (SKU, location, quantity, version) as what the channel shows and we have accounted for.
-
-    A version of None keeps the last confirmed one: the channel shows this, but we did not write it.
-    """
-    for written in (True, False):
-        batch = [row for row in rows if (row[3] is not None) == written]
-        if not batch:
-            continue
-        values: dict[str, Any] = {"confirmed_quantity": bindparam("b_quantity"), "confirmed_at": at}
-        if written:
-            values["confirmed_version"] = bindparam("b_version")
-        keys = (c == bindparam(f"b_{c.name}") for c in _KEY)
-        connection.execute(
-            update(listing).where(*keys).values(values),
-            [
-                {"b_channel": channel, "b_sku": sku, "b_channel_location": location, "b_quantity": quantity}
-                | ({"b_version": version} if written else {})
-                for sku, location, quantity, version in batch
-            ],
-        )
+def account_for(connection: Connection, channel: str, rows: Sequence[tuple[str, str, int]], at: datetime) -> None:
+    """Store (SKU, location, quantity) as what the channel shows and we have accounted for; the last confirmed version stays."""
+    if not rows:
+        return
+    keys = (c == bindparam(f"b_{c.name}") for c in _KEY)
+    connection.execute(
+        update(listing).where(*keys).values(confirmed_quantity=bindparam("b_quantity"), confirmed_at=at),
+        [
+            {"b_channel": channel, "b_sku": sku, "b_channel_location": location, "b_quantity": quantity}
+            for sku, location, quantity in rows
+        ],
+    )
 
 
 def pages(connection: Connection, channel: str, locations: Sequence[str], after: tuple[str, str], limit: int) -> list[Shown]:

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, func,
 
 from schemas.publishing import Listing, PublishItem
 from schemas.tables import available_to_sell, listing, publication
+from stockfeed.store.among import is_among
 from stockfeed.store.pieces import pieces
 
 _OPEN = ("pending", "held")
@@ -150,6 +151,19 @@ class Ending:
     state: str
     code: str = ""
     sentence: str = ""
+
+
+def confirm(connection: Connection, ids: Sequence[int], sentence: str, at: datetime) -> None:
+    """Store that the channel shows what these rows say, and their quantities and versions as confirmed for their listings."""
+    if not ids:
+        return
+    p, li = publication.c, listing.c
+    these = is_among(connection, p.id, ids)
+    ended = {"state": "confirmed", "answer_code": None, "answer": sentence or None, "ended_at": at}
+    connection.execute(update(publication).where(these).values(ended))
+    same = (li.channel == p.channel, li.sku == p.sku, li.channel_location == p.channel_location)
+    shown = {"confirmed_quantity": p.quantity, "confirmed_version": p.version, "confirmed_at": at}
+    connection.execute(update(listing).where(these, *same).values(shown))
 
 
 def end(connection: Connection, endings: Sequence[Ending], at: datetime) -> None:
