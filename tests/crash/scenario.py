@@ -170,12 +170,14 @@ class _Play:
 
     def _replay_parked(self) -> None:
         """Do what a person does about a delivery that stopped the worker three times, if it did."""
-        parked = self._query("SELECT id FROM delivery WHERE state = 'rejected' AND reason_code = 'FILE-CRASH'")
+        parked = self._query("SELECT id, source_name FROM delivery WHERE state = 'rejected' AND reason_code = 'FILE-CRASH'")
         if parked and self.result.kills < _PARKED_AFTER:
-            self.result.violations.append(f"delivery {parked[0][0]} is parked after {self.result.kills} kills")
-        for (one,) in parked:
-            ended = self.world.run(("deliveries", "replay", str(one), "--reason", "the worker was killed"), *_ROUND)
+            self.result.violations.append(f"delivery {parked[0].source_name} is parked after {self.result.kills} kills")
+        for one in parked:
+            ended = self.world.run(("deliveries", "replay", str(one.id), "--reason", "the worker was killed"), *_ROUND)
             self._judge_run("the replayed delivery", ended, _UNDAMAGED)
+            if self._query(f"SELECT state FROM delivery WHERE id = {one.id}")[0].state == "superseded":
+                self.world.truth.was_overtaken(one.source_name)
 
     def _judge_run(self, what: str, ended: Ended, allowed: set[int]) -> None:
         if ended.hung and ended.note.get("impossible"):

@@ -70,6 +70,13 @@ class Truth:
                 if self.missing[sku] >= MISSING_AFTER:
                     self.levels[sku] = 0
 
+    def was_overtaken(self, name: str) -> None:
+        """A delivery was read only after the one that followed it, which says more: of the two it is the older."""
+        if self.states[name] == "applied" and self.applied[-1:] != [name]:
+            self.states[name] = "superseded"
+            at = self.applied.index(name)
+            del self.applied[at], self._before[at + 1]  # what the next one came after is what this one came after
+
     def undo(self) -> str:
         """Take the last applied file back and return its name."""
         name = self.applied.pop()
