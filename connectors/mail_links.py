@@ -11,7 +11,7 @@ from pathlib import Path
 from connectors.addresses import parse_address
 from connectors.mail_parts import links
 from connectors.web_file import WebFileOptions, WebFileSource
-from schemas.errors import DeliveryError, PermanentError
+from schemas.errors import ConfigError, PermanentError
 from schemas.feed_config import Feed
 from schemas.findings import Finding
 from schemas.transfer import Seen
@@ -41,7 +41,7 @@ def fetch_links(text: str, chosen: tuple[Sequence[str], Sequence[str], int, bool
         try:
             for fetched in WebFileSource(options).fetch(feed, Seen(), folder):
                 yield Linked(fetched.path, fetched.name, fetched.findings)
-        except (PermanentError, DeliveryError) as error:
+        except (PermanentError, ConfigError) as error:
             path = folder / f"link-{number}"
             path.write_text(url, encoding="utf-8")
             yield Linked(path, name, (Finding("MAIL-LINK", "reject", error.message, error.hint or "Ask the supplier."),))

@@ -84,6 +84,9 @@ class Dovecot:
         """Lose all UIDs: the next session gets another UIDVALIDITY."""
         for path in (self.home / "Maildir").glob("dovecot*"):
             path.unlink()
+        self.count += 1
+        (self.home / "Maildir/dovecot-uidlist").write_text(f"3 V{1000 + self.count} N50 G{self.count:032x}\n")
+        self._give_away()
 
     def _give_away(self) -> None:
         user = pwd.getpwnam("nobody")
