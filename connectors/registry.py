@@ -37,6 +37,7 @@ SOURCES: Mapping[str, Entry] = {
     "object_store": Entry(
         "connectors.object_store:ObjectStoreSource", "connectors.object_store:ObjectStoreOptions", needs_connection=False
     ),
+    "imap": Entry("connectors.imap:ImapSource", "connectors.imap:ImapOptions", needs_connection=True),
     "sftp": Entry("connectors.sftp:SftpSource", "connectors.sftp:SftpOptions", needs_connection=True),
     "web_file": Entry("connectors.web_file:WebFileSource", "connectors.web_file:WebFileOptions", needs_connection=False),
 }

@@ -22,7 +22,7 @@ def decide_unread(job: Job) -> IngestResult | None:
     if job.delivery.attempts >= _TRIES and not job.forced:
         words = f"{job.delivery.source_name} stopped the worker {_TRIES} times"
         return ending.reject(job, DeliveryError(words, "Look at the log, then replay or reject it.", code="FILE-CRASH"))
-    return _as_twin(job) or _behind_another_delta(job) or _by_its_place(job)
+    return _refused_at_the_door(job) or _as_twin(job) or _behind_another_delta(job) or _by_its_place(job)
 
 
 def future(job: Job) -> list[Finding]:
@@ -37,6 +37,14 @@ def future(job: Job) -> list[Finding]:
             "Check the feed's timezone and the supplier's clock.",
         )
     ]
+
+
+def _refused_at_the_door(job: Job) -> IngestResult | None:
+    """The source found what nobody can use (a mail that is too deep, an empty attachment): its content is not looked at."""
+    first = next((found for found in job.arrived_with if found.severity == "reject"), None)
+    if first is None:
+        return None
+    return ending.reject(job, DeliveryError(first.message, first.remedy, code=first.code))
 
 
 def _as_twin(job: Job) -> IngestResult | None:

@@ -5,12 +5,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pytest
+
 from connectors.registry import load_source
 from schemas.connections import Connection
 from schemas.transfer import Seen
 from stockfeed.demo.sftp_server import Login, SftpServer
-from tests.servers import ftp_pyftpd, object_server, web_server
+from tests.servers import dovecot, ftp_pyftpd, object_server, web_server
 from tests.servers.certificates import Authority, server_context
+from tests.servers.cutting_line import cutting_line
 from tests.servers.feeds import CANARY, Clock, connection, feed, fetch
 from tests.servers.sftp_faults import Faults
 
@@ -26,6 +29,7 @@ class Harness:
     break_reading: Callable[[], None] | None = None
     carries_line_breaks: bool = True  # in the names of files
     has_folders: bool = True  # that can be missing
+    identity_begins: str = "stock.csv|"
     clock: Clock = field(default_factory=Clock)
 
     def load(self, **options):
@@ -94,6 +98,40 @@ def _object_store(tmp_path: Path, stack: ExitStack) -> Harness:
     return Harness(outside, tmp_path / "spool", source, login, break_reading, has_folders=False)
 
 
+class _MailHarness(Harness):
+    """The files lie outside as a supplier has them; each new content is sent as a mail before the mailbox is looked at."""
+
+    server: dovecot.Dovecot
+    sent: set
+
+    def load(self, **options):
+        for path in sorted(self.outside.iterdir()):
+            content, at = path.read_bytes(), path.stat().st_mtime
+            if (path.name, content, at) not in self.sent:
+                self.sent.add((path.name, content, at))
+                message_id = f"<stock.csv.{len(self.sent)}@acme.example>"
+                self.server.deliver(dovecot.mail({path.name: content}, message_id=message_id), at=at)
+        return super().load(**options)
+
+
+def _imap(tmp_path: Path, stack: ExitStack) -> Harness:
+    if why := dovecot.missing():
+        pytest.skip(why)
+    server = stack.enter_context(dovecot.running())
+    gate = stack.enter_context(cutting_line(server.port))
+
+    def break_reading() -> None:
+        source, of = harness.load()
+        fetch(source, of, tmp_path / "rehearsal")
+        gate.cut_at = gate.passed - 500  # inside the mail: after it comes the end of the session only
+
+    source = {"type": "imap", "senders": ["stock@acme.example"], "authserv_id": dovecot.AUTHSERV_ID}
+    connection = server.connection(port=gate.port)
+    harness = _MailHarness(tmp_path / "outside", tmp_path / "spool", source, connection, break_reading)
+    harness.server, harness.sent, harness.identity_begins = server, set(), "<stock.csv."
+    return harness
+
+
 FOLDERS = {
     "folder": _folder,
     "ftp": _ftp,
@@ -102,5 +140,5 @@ FOLDERS = {
     "sftp": _sftp,
     "sftp/pysftp": lambda tmp_path, stack: _sftp(tmp_path, stack, "pysftp"),
 }
-HARNESSES = FOLDERS | {"web_file": _web_file}
+HARNESSES = FOLDERS | {"web_file": _web_file, "imap": _imap}
 REMOTE = [name for name in HARNESSES if name != "folder"]

@@ -1,0 +1,58 @@
+"""Files that a mail's text links to: https only, from listed hosts only, with the same care as a web address of a feed.
+
+Never follows a link to another host, and never sends a login.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from connectors.addresses import parse_address
+from connectors.mail_parts import links
+from connectors.web_file import WebFileOptions, WebFileSource
+from schemas.errors import ConfigError, PermanentError
+from schemas.feed_config import Feed
+from schemas.findings import Finding
+from schemas.transfer import Seen
+
+MOST_LINKS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A fetched file of a link, or the reason why there is none as a finding of severity "reject"."""
+
+    path: Path
+    name: str
+    findings: tuple[Finding, ...]
+
+
+def fetch_links(text: str, chosen: tuple[Sequence[str], Sequence[str], int, bool], feed: Feed, folder: Path) -> Iterator[Linked]:
+    """Yield the files that the links in a mail lead to. `chosen`: hosts, patterns of names, most bytes, private hosts allowed.
+
+    Raises TransientError when a server cannot answer now: the whole mail is tried again.
+    """
+    hosts, patterns, most, private = chosen
+    wanted = [url for url in links(text) if _is_wanted(url, hosts, patterns)]
+    for number, url in enumerate(wanted[:MOST_LINKS], 1):
+        options = WebFileOptions(url=url, max_size=most, private_host=private)
+        name = parse_address(url).file_name.decode("utf-8", "replace") or f"link-{number}"
+        try:
+            for fetched in WebFileSource(options).fetch(feed, Seen(), folder):
+                yield Linked(fetched.path, fetched.name, fetched.findings)
+        except (PermanentError, ConfigError) as error:
+            path = folder / f"link-{number}"
+            path.write_text(url, encoding="utf-8")
+            yield Linked(path, name, (Finding("MAIL-LINK", "reject", error.message, error.hint or "Ask the supplier."),))
+
+
+def _is_wanted(url: str, hosts: Sequence[str], patterns: Sequence[str]) -> bool:
+    try:
+        address = parse_address(url)
+    except (ValueError, PermanentError):
+        return False
+    name = address.file_name.decode("utf-8", "replace").lower()
+    listed = {host.lower() for host in hosts}
+    place = {address.host, f"{address.host}:{address.port}"}
+    return address.scheme == "https" and bool(place & listed) and any(fnmatchcase(name, p.lower()) for p in patterns)
