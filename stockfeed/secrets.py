@@ -36,6 +36,7 @@ _EXAMPLES: Mapping[str, str] = {
     "sftp": "sftp://user:password@host:22?host_key=ssh-ed25519%20AAAA…",
     "ftp": "ftp://user:password@host:21",
     "imap": "imap://user%40example.com:password@imap.example.com",
+    "object_store": "aws://key-id:secret@/?region=eu-central-1",
     "web_file": "https://user:password@host",
     "shopify": "shopify://:access-token@shop.myshopify.com",
 }
