@@ -8,9 +8,8 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from stockfeed.checker.faults import Fault, fault
-from stockfeed.checker.reading import instant
 
-_PART_KEPT = timedelta(days=2)  # retention removes what a killed run left after one day
+_UNFINISHED = timedelta(days=2)  # retention removes what a killed run left after one day
 _KEPT = "SELECT sha256, MIN(id), MIN(size), MAX(size) FROM delivery WHERE discarded_at IS NULL GROUP BY sha256"
 
 
@@ -27,12 +26,13 @@ def archive_faults(connection: Connection, files: dict[str, Path], archive: Path
         if problem:
             yield fault("I1", f"delivery {delivery_id}", f"its bytes {sha256[:12]}… {problem}")
     known = {row[0] for row in connection.execute(text("SELECT DISTINCT sha256 FROM delivery"))}
-    working = _is_collecting(connection, now)
     for name in sorted(files.keys() - known):
+        if not _is_old(files[name], now):
+            continue  # bytes come before their ledger row: a run that failed in between is repeated, and uses them
         if name.endswith(".part"):
-            yield from _part_faults(files[name], now)
-        elif not working:
-            yield fault("I1", name[:12], "bytes in the archive belong to no delivery")
+            yield fault("I16", name[:12], "an unfinished file lies in the archive for more than two days")
+        else:
+            yield fault("I1", name[:12], "bytes in the archive belong to no delivery for more than two days")
 
 
 def discarded(connection: Connection) -> set[str]:
@@ -50,12 +50,5 @@ def _problem(path: Path, sha256: str, sizes: set[int]) -> str | None:
     return None if sizes == {path.stat().st_size} else "have another size than the ledger says"
 
 
-def _is_collecting(connection: Connection, now: datetime) -> bool:
-    """A feed that is worked on may have stored bytes a moment before it writes their row."""
-    rows = connection.execute(text("SELECT lease_until FROM feed WHERE lease_until IS NOT NULL"))
-    return any((until := instant(row[0])) is not None and until > now for row in rows)
-
-
-def _part_faults(path: Path, now: datetime) -> Iterator[Fault]:
-    if path.exists() and now - datetime.fromtimestamp(path.stat().st_mtime, UTC) > _PART_KEPT:
-        yield fault("I16", path.name[:12], "an unfinished file lies in the archive for more than two days")
+def _is_old(path: Path, now: datetime) -> bool:
+    return path.exists() and now - datetime.fromtimestamp(path.stat().st_mtime, UTC) > _UNFINISHED
