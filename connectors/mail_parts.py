@@ -86,7 +86,7 @@ def _walk(message: Message, mail: Mail, *, expand_tnef: bool) -> None:
         seen += 1
         if any(isinstance(defect, _CUT) for defect in part.defects):
             _note_cut(mail)
-        inside = part.get_payload()
+        inside = _payload(part)
         if isinstance(inside, list):
             deepest = max(deepest, depth)
             below = forwarded or part.get_content_type() == "message/rfc822"
@@ -202,16 +202,22 @@ def _content(part: Message) -> tuple[bytes, bool]:
     except (ValueError, LookupError, AssertionError, TypeError):
         content = None
     if not isinstance(content, bytes):
-        written = part.get_payload()
+        written = _payload(part)
         content = written.encode("utf-8", "surrogateescape") if isinstance(written, str) else b""
     damaged = any(isinstance(defect, _DAMAGED) for defect in part.defects)
     encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
     return content, damaged or (encoding == "base64" and not _is_base64(part, content))
 
 
+def _payload(part: Message) -> list[Message] | str | None:
+    """Return what a part holds as the parser left it: the library's own way decodes, by a charset that may be damaged."""
+    found: list[Message] | str | None = part._payload  # type: ignore[attr-defined]  # noqa: SLF001
+    return found
+
+
 def _is_base64(part: Message, content: bytes) -> bool:
     """Whether the written text decodes to exactly `content`: some damage leaves no trace in the library's list."""
-    written = part.get_payload()
+    written = _payload(part)
     if not isinstance(written, str):
         return True
     try:

@@ -20,6 +20,7 @@ _GROUPS = {
     "VALUE": "Other columns",
     "EXPECT": "The feed's contract",
     "FILE": "The delivery as a whole",
+    "MAIL": "The delivery as a whole",
     "HEADER": "The delivery as a whole",
 }
 

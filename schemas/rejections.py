@@ -93,6 +93,10 @@ CODES: Mapping[str, Code] = {
     "FILE-CRASH": Code(
         "the reader crashed on this file", "Save the file again from its program; report the file if it happens again."
     ),
+    "MAIL-LIMIT": Code(
+        "the mail is too large, too deep or has too many parts", "Send the file as a plain attachment of a small mail."
+    ),
+    "MAIL-LINK": Code("the file that the mail links to cannot be fetched", "Send the file as an attachment, or correct the link."),
     "HEADER-MISSING": Code("a declared column is not in the header", "Send the column, or correct [feed.columns]."),
     "HEADER-DUPLICATE": Code("two columns have the same name", "Rename one of the columns."),
 }
