@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +95,12 @@ def _is_packed(path: Path, options: ReaderOptions) -> bool:
 def _opened(path: Path, name: str, options: ReaderOptions) -> "Iterator[Iterator[RawBatch]]":
     """Yield the batches that are read here, or by a limited child process, which is gone when this context is left."""
     if not find(name).limited and not _is_packed(path, options):
-        yield load_reader(name)(lambda: path.open("rb"), options)
+        batches = load_reader(name)(lambda: path.open("rb"), options)
+        try:
+            yield batches
+        finally:
+            if isinstance(batches, Generator):
+                batches.close()  # and with it the file
         return
     limits = TypeAdapter(Limits).dump_python(options.limits)
     request = {"format": name, "path": str(path.resolve()), "options": options.model_dump(mode="json"), "limits": limits}

@@ -53,13 +53,24 @@ class ProcessGroup:
         return session_members(self._process.pid)
 
     def stop(self, patience: float = 20.0) -> list[int]:
-        """Return the ids of processes that survived: empty, after SIGTERM and, when `patience` seconds have passed, SIGKILL."""
+        """Return the ids of processes that survived: empty, after SIGTERM and, when `patience` seconds have passed, SIGKILL.
+
+        Whoever presses Ctrl-C meanwhile has no patience left.
+        """
         for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
-            self._signal(number)
-            deadline = time.monotonic() + seconds
-            while self.alive() and time.monotonic() < deadline:
-                time.sleep(_PAUSE)
+            try:
+                self._end(number, seconds)
+            except KeyboardInterrupt:
+                continue
         return self.alive()
+
+    def _end(self, number: signal.Signals, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        self._signal(number)
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+            if number == signal.SIGKILL:
+                self._signal(number)  # also those started since the last look
 
     def _signal(self, number: signal.Signals) -> None:
         # each process by its id: some of them lead process groups of their own

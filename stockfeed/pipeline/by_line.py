@@ -15,7 +15,7 @@ import polars as pl
 from sqlalchemy import Connection
 
 from schemas.columns import KEY_COLUMNS
-from schemas.errors import DeliveryError
+from schemas.errors import DeliveryError, PermanentError
 from schemas.feed_config import Feed
 from schemas.records import RawBatch
 from stockfeed.pipeline import last_reading
@@ -170,7 +170,10 @@ class _Difference:
         return staged
 
     def _read(self, side: _Side) -> Iterator[RawBatch]:
-        return read_lines(lambda: side.path.open("rb"), self.options, ~side.same)
+        try:
+            yield from read_lines(lambda: side.path.open("rb"), self.options, ~side.same)
+        except OSError as error:  # of the old file; the new one is read as a whole then, and says it again
+            raise NotByLine(_NOT_ARCHIVED) from error
 
     def _gather(self, batches: Iterator[RawBatch]) -> Gathered:
         feed, keep = self.job.config, self.job.app.settings.rejections_kept
@@ -257,9 +260,12 @@ def _hash_both(job: Job, old_sha256: str, new: Path, options: DelimitedOptions) 
     seed, archive = secrets.randbits(63), job.app.archive
 
     def hash_old() -> TableLines:
-        if not archive.verify(old_sha256):
-            raise NotByLine(_NOT_ARCHIVED)
-        return hash_lines(lambda: archive.open(old_sha256), options, seed)
+        try:
+            if not archive.verify(old_sha256):
+                raise NotByLine(_NOT_ARCHIVED)
+            return hash_lines(lambda: archive.open(old_sha256), options, seed)
+        except (OSError, PermanentError) as error:
+            raise NotByLine(_NOT_ARCHIVED) from error
 
     with ThreadPoolExecutor(1) as beside:
         old = beside.submit(hash_old)

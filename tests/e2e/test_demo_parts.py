@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import httpx
@@ -107,6 +108,38 @@ def test_stopping_ends_children_that_left_the_process_group_and_ignore_sigterm(t
         assert group.stop(patience=0.5) == []
     assert group.ended == -signal.SIGTERM
     assert session_members(members[0]) == []
+
+
+def test_a_second_ctrl_c_while_everything_ends_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "stubborn.py"
+    program.write_text(textwrap.dedent(STUBBORN))
+    with ProcessGroup(
+        [sys.executable, str(program), "parent"], environment=os.environ, log=tmp_path / "log", folder=tmp_path
+    ) as group:
+        while (tmp_path / "log").read_text().count("up") < 2:
+            assert group.ended is None
+        members = group.alive()
+        real, presses = time.sleep, iter([KeyboardInterrupt])
+
+        def pressed_once(seconds: float) -> None:
+            for press in presses:
+                raise press
+            real(seconds)
+
+        monkeypatch.setattr("stockfeed.demo.process_group.time.sleep", pressed_once)
+        assert group.stop(patience=600) == []
+    assert session_members(members[0]) == []
+
+
+def test_a_second_airflow_of_one_installation_is_refused(tmp_path: Path) -> None:
+    with own_airflow._alone(tmp_path), pytest.raises(ConfigError, match="running already"), own_airflow._alone(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    with pytest.raises(ConfigError, match="PORT"):
+        own_airflow._port(port)
 
 
 def test_a_program_that_ended_by_itself_is_no_error(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Gates (b) and (c) always give the same: reading only the lines that differ ends as reading the whole file does."""
 
+import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,17 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.errors import PermanentError
+from stockfeed.store.archive import Archive
 from stockfeed.store.engine import make_engine
 from stockfeed.store.upgrade import upgrade
 from tests.property.twin_worlds import Twins, sqlite_twins
 
 HEADER = "sku,qty,place,ean,status"
-SKUS = ["A1", "a1", "A2", "A-3", "\uff211", "B1", "B2", "B3", "B4", "C 1", "C1", ""]
+SKUS = ["A1", "a1", "A2", "A-3", "\uff211", "B1", "B2", "B3", "B4", "C 1", "C1", "x^2 bolt", ""]
 QUANTITIES = ["0", "1", "2", "7", "12.5", '"1,204"', "-3", "call", "", "999999"]
 PLACES = ["", "N", "S"]
 EANS = ["", "4006381333931", "4006381333932"]
 ODD_LINES = [
     "", " , ,,,", "A1,1", "A1,1,N,,x,y,z", '"A1","2",N,,', '3/4" B,5,N,,', '"B1,3,N,,', 'B1,"3" x,N,,', '"B\n1",1,,,', "x\x07,1,,,",
+    "x^2,1,N,,", "x\x01,1,N,,", "x^,x,N,,",
 ]  # fmt: skip
 CONTRACT = """
 [[feed.expect]]
@@ -211,6 +215,26 @@ def test_the_bytes_of_the_last_delivery_are_needed_as_they_were(tmp_path, empty_
         gate = twins.lines.gate(2)
         assert gate["kind"] == "whole"
         assert "archive" in gate["why"]
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), PermanentError("the archive has no file", "Restore it.")])
+def test_where_the_bytes_of_the_last_delivery_cannot_be_read_everything_of_the_new_one_is(
+    tmp_path, empty_database, monkeypatch, error
+):
+    with sqlite_twins(tmp_path, empty_database) as twins:
+        supplier = Supplier()
+        live(twins, supplier, STOCK, [])
+        old = hashlib.sha256(supplier.file(STOCK)).hexdigest()
+        opened = Archive.open
+
+        def unreadable(archive, sha256):
+            if sha256 == old:
+                raise error
+            return opened(archive, sha256)
+
+        monkeypatch.setattr(Archive, "open", unreadable)
+        twins.deliver(supplier.file(changed(STOCK, "spoil", 4, 0, "")))
+        assert "archive" in twins.lines.gate(2)["why"]
 
 
 @pytest.mark.parametrize(

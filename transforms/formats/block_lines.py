@@ -12,6 +12,9 @@ import polars as pl
 
 from transforms.formats.csv_records import without_line_end
 
+#: RFC 1950, section 2.2: the first byte of a zlib stream with the usual window; the others that Polars knows are no UTF-8.
+ZLIB = b"x"
+
 
 @dataclass(frozen=True)
 class BlockLines:
@@ -41,8 +44,18 @@ def block_lines(data: bytes, codec: str) -> BlockLines:
     utf8 = data if codec == "utf-8" else text.encode()
     if b"\r" in utf8 and utf8.count(b"\r") != utf8.count(b"\r\n"):
         return _by_line([line.decode("utf-8") for line in utf8.splitlines(keepends=True)], ())
-    lines = pl.read_lines(io.BytesIO(utf8)).to_series() if utf8 else pl.Series([], dtype=pl.String)
-    return BlockLines(lines.alias("text"), (), utf8, plain=True)
+    return BlockLines(text_lines(utf8), (), utf8, plain=True)
+
+
+def text_lines(utf8: bytes) -> pl.Series:
+    """Return the lines of UTF-8 text that ends them with LF or CRLF. Raises pl.exceptions.ComputeError for other bytes.
+
+    Polars unpacks what begins as a zlib stream does, and a line may: "x^2 bolt". Such a line is never given to it as the first.
+    """
+    if not utf8:
+        return pl.Series("text", [], dtype=pl.String)
+    lines = pl.read_lines(io.BytesIO(b"\n" + utf8 if utf8.startswith(ZLIB) else utf8)).to_series().alias("text")
+    return lines.slice(1) if utf8.startswith(ZLIB) else lines
 
 
 def _by_line(lines: list[str], undecodable: Sequence[int]) -> BlockLines:

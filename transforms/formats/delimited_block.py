@@ -12,7 +12,7 @@ import polars as pl
 
 from schemas.errors import DeliveryError
 from schemas.rejections import Rejection, escape_value, rejection
-from transforms.formats.block_lines import BlockLines
+from transforms.formats.block_lines import ZLIB, BlockLines
 from transforms.formats.csv_records import Dialect, split_record
 from transforms.formats.layout import Layout
 from transforms.formats.line_kinds import classify, measure
@@ -108,6 +108,9 @@ def _cells_of(good: pl.DataFrame, lines: BlockLines, layout: Layout, dialect: Di
     if not lines.plain or short or good.height != len(lines.text):
         text = good["text"] + _delimiters(missing, dialect.delimiter) if short else good["text"]
         data = text.str.join("\n").item().encode()
+    is_like_zlib = data.startswith(ZLIB)  # a line of ours goes before it, see `text_lines`
+    if is_like_zlib:
+        data = b"0" + dialect.delimiter.encode() * (layout.width - 1) + b"\n" + data
     cells = pl.read_csv(
         io.BytesIO(data),
         has_header=False,
@@ -115,7 +118,7 @@ def _cells_of(good: pl.DataFrame, lines: BlockLines, layout: Layout, dialect: Di
         separator=dialect.delimiter,
         quote_char=dialect.quote or None,
         empty_string_is_null=False,
-    )
+    ).slice(int(is_like_zlib))
     if cells.height != good.height:
         records = [split_record([text], dialect).fields for text in good["text"]]
         padded = [[*fields, *[""] * (layout.width - len(fields))] for fields in records]

@@ -4,7 +4,6 @@ The rows are read by the same code that reads the whole file, and get the row an
 file in which a record takes more than one line, or a line is not what the whole file's reader would make of it.
 """
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -12,7 +11,7 @@ import polars as pl
 
 from schemas.records import OpenBinary, RawBatch
 from schemas.rejections import Rejection
-from transforms.formats.block_lines import BlockLines, block_lines
+from transforms.formats.block_lines import BlockLines, block_lines, text_lines
 from transforms.formats.delimited import NO_LINE_END, Table, described, open_table
 from transforms.formats.delimited_block import BlockPlace, Piece, parse_block
 from transforms.formats.layout import Layout
@@ -92,7 +91,7 @@ def _text(data: bytes, codec: str) -> pl.Series:
     """Return the lines of a block, without their ends; UTF-8 is checked while it is cut, which `block_lines` does before."""
     if codec == "utf-8" and data and (b"\r" not in data or data.count(b"\r") == data.count(b"\r\n")):
         try:
-            return pl.read_lines(io.BytesIO(data)).to_series().alias("text")
+            return text_lines(data)
         except pl.exceptions.ComputeError as error:
             raise NotByLine(_UNREADABLE) from error
     lines = block_lines(data, codec)

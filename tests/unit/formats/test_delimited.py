@@ -16,6 +16,16 @@ def test_words_that_other_readers_take_for_null_numbers_or_dates_survive_byte_fo
     assert [cells[0] for cells in read_csv(data.encode()).cells] == SKUS
 
 
+@pytest.mark.parametrize("size", [16, 1 << 20], ids=["small blocks", "one block"])
+@pytest.mark.parametrize("quantity", ["", ",5", ",5,note"], ids=["one column", "two", "three"])
+def test_a_line_that_begins_as_compressed_data_does_is_text(read_csv, size, quantity):
+    """Polars inflates what begins with x^ or x and 01 (RFC 1950)."""
+    header, rows = "sku,quantity,note".rsplit(",", 2 - quantity.count(","))[0], ["x^2 bolt", "x^", "x\x01y", "xy", "a", "x^2 bolt"]
+    read = read_csv((header + "\n" + "".join(f"{sku}{quantity}\n" for sku in rows)).encode(), delimiter=",", block_bytes=size)
+    assert read.cells == [(sku, *quantity.split(",")[1:]) for sku in rows if "\x01" not in sku]
+    assert read.rejected == [("ROW-CONTROL", 4)]
+
+
 def test_a_blank_cell_is_empty_text_and_never_null(read_csv):
     read = read_csv(b'sku,quantity,note\nA1,,\n"",5,""\n')
     assert read.cells == [("A1", "", ""), ("", "5", "")]

@@ -13,7 +13,7 @@ from transforms.formats.options import DelimitedOptions
 from transforms.line_difference import NotByLine
 
 EVERY_KIND = [
-    "a,1", "b,2", '"c","3"', '3/4" d,4', "short", "too,long,x", "", " , ", '"e" x,5', "\x07,6", "#note", "ü,7",
+    "a,1", "b,2", '"c","3"', '3/4" d,4', "short", "too,long,x", "", " , ", '"e" x,5', "\x07,6", "#note", "ü,7", "x^2,8", "x\x01,9",
 ]  # fmt: skip
 LINES = st.lists(st.sampled_from(EVERY_KIND), max_size=12)
 SMALL = {"block_bytes": 16, "batch_rows": 3}
