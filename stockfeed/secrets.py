@@ -35,6 +35,7 @@ _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _EXAMPLES: Mapping[str, str] = {
     "sftp": "sftp://user:password@host:22?host_key=ssh-ed25519%20AAAA…",
     "ftp": "ftp://user:password@host:21",
+    "google_sheets": "google-cloud-platform://?keyfile=%7B…%7D",
     "imap": "imap://user%40example.com:password@imap.example.com",
     "web_file": "https://user:password@host",
     "shopify": "shopify://:access-token@shop.myshopify.com",
