@@ -96,15 +96,12 @@ class SheetSession:
 
     def _asked(self, ask: Callable[[], Result]) -> Result:
         from google.auth.exceptions import GoogleAuthError
-        from gspread.exceptions import APIError
         from requests.exceptions import JSONDecodeError, RequestException
 
         try:
             return ask()
-        except StockfeedError:
-            raise
-        except APIError as error:
-            raise self._sorted(error.response) from None
+        except _Refused as error:
+            raise _sorted(error.response, self._who) from None
         except (JSONDecodeError, json.JSONDecodeError):
             words = "Google answers with a web page instead of data"
             raise PermanentError(words, "Is a proxy between us and Google? Try the address by hand.") from None
@@ -114,26 +111,37 @@ class SheetSession:
         except RequestException as error:
             raise TransientError(f"Google cannot be reached ({type(error).__name__})", "It is tried again.") from None
 
-    def _sorted(self, response: "Response") -> StockfeedError:
-        status, error = response.status_code, _error_of(response)
-        reasons = {str(one.get("reason")) for one in error.get("errors", []) if isinstance(one, dict)}
-        domains = {str(one.get("domain")) for one in error.get("errors", []) if isinstance(one, dict)}
-        if status in _PASSING or status >= _SERVER or (status == _FORBIDDEN and "usageLimits" in domains):
-            wait = retry_after_seconds(response.headers.get("retry-after"), datetime.now(UTC))
-            return TransientError(
-                f"Google cannot answer now (HTTP {status})", "It is tried again; see the quotas.", retry_after=wait
-            )
-        if status == _UNAUTHORIZED:
-            return CredentialsError(f"Google refused the token (HTTP {status})", f"Check {self._who}.")
-        if status == _FORBIDDEN:
-            if "accessNotConfigured" in reasons or error.get("status") == "SERVICE_DISABLED":
-                return CredentialsError("the Sheets or Drive API is not enabled", "Enable both in the Google Cloud project.")
-            return CredentialsError("the spreadsheet is not shared with us", f"Share it, for reading, with {self._who}.")
-        if status == _NOT_FOUND:
-            return ConfigError(
-                "there is no such spreadsheet, or it is not shared with us", f"Check `key`; share it with {self._who}."
-            )
-        return PermanentError(f"Google refused the request (HTTP {status})", "Check `key`, `worksheet` and `range`.")
+
+class _Refused(Exception):  # noqa: N818 - an answer that is none, on its way to the place that sorts it
+    def __init__(self, response: "Response") -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
+def _sorted(response: "Response", who: str) -> StockfeedError:
+    """Return the error that a refusal means for the caller."""
+    status, error = response.status_code, _error_of(response)
+    details = [one for one in error.get("errors", []) if isinstance(one, dict)]
+    if status in _PASSING or status >= _SERVER or (status == _FORBIDDEN and any(d.get("domain") == "usageLimits" for d in details)):
+        wait = retry_after_seconds(response.headers.get("retry-after"), datetime.now(UTC))
+        return TransientError(f"Google cannot answer now (HTTP {status})", "It is tried again; see the quotas.", retry_after=wait)
+    is_disabled = any(d.get("reason") == "accessNotConfigured" for d in details) or "SERVICE_DISABLED" in str(
+        error.get("details", "")
+    )
+    if status == _FORBIDDEN and is_disabled:
+        return CredentialsError("the Sheets or Drive API is not enabled", "Enable both in the Google Cloud project.")
+    known: dict[int, tuple[type[StockfeedError], str, str]] = {
+        _UNAUTHORIZED: (CredentialsError, f"Google refused the token (HTTP {status})", f"Check {who}."),
+        _FORBIDDEN: (CredentialsError, "the spreadsheet is not shared with us", f"Share it, for reading, with {who}."),
+        _NOT_FOUND: (
+            ConfigError,
+            "there is no such spreadsheet, or it is not shared with us",
+            f"Check `key`; share it with {who}.",
+        ),
+    }
+    usual = (PermanentError, f"Google refused the request (HTTP {status})", "Check `key`, `worksheet` and `range`.")
+    kind, words, remedy = known.get(status, usual)
+    return kind(words, remedy)
 
 
 def _error_of(response: "Response") -> dict[str, Any]:
@@ -160,7 +168,18 @@ def open_sheets(
             signed.trust_env = False
             signed.verify = session.verify
             _lead_elsewhere(signed, text_of(connection, "endpoint"))
-            client = gspread.Client(auth=credentials, session=signed)
+            from gspread.http_client import HTTPClient
+
+            class Client(HTTPClient):  # type: ignore[misc]
+                """Leaves refusals to us: the library's own error cannot be made of every answer."""
+
+                def request(self, method: str, endpoint: str, **named: Any) -> Any:
+                    answer = self.session.request(method=method, url=endpoint, timeout=self.timeout, **named)
+                    if not answer.ok:
+                        raise _Refused(answer)
+                    return answer
+
+            client = gspread.Client(auth=credentials, session=signed, http_client=Client)
             client.set_timeout(timeout)
             yield SheetSession(client, who, tries, sleep)
 
