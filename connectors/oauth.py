@@ -23,7 +23,7 @@ GOOGLE_MAIL_SCOPE = "https://mail.google.com/"
 _MICROSOFT = "https://login.microsoftonline.com"
 _GOOGLE_TOKENS = "https://oauth2.googleapis.com/token"
 _TIMEOUT = 20.0  # seconds, for each answer
-_LIBRARIES = ("msal", "google.auth", "google.oauth2", "urllib3", "requests_oauthlib")
+_LIBRARIES = ("msal", "google.auth", "google.oauth2", "urllib3", "gspread")
 
 
 def access_token(connection: Connection, login: Login) -> str:
@@ -31,7 +31,7 @@ def access_token(connection: Connection, login: Login) -> str:
 
     Raises CredentialsError (wrong secret, expired or revoked consent), TransientError (token endpoint not reachable).
     """
-    with _quiet(), http_session(connection) as session:
+    with quiet(), http_session(connection) as session:
         if login.startswith("microsoft"):
             return _microsoft(connection, session, is_app=login == "microsoft_app")
         return _google(connection, session, login)
@@ -60,7 +60,7 @@ def http_session(connection: Connection) -> "Iterator[Session]":
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the libraries' own log lines back: some show whole requests at DEBUG."""
     loggers = [logging.getLogger(name) for name in _LIBRARIES]
     before = [one.level for one in loggers]

@@ -34,11 +34,15 @@ class Entry:
 SOURCES: Mapping[str, Entry] = {
     "folder": Entry("connectors.folder:FolderSource", "connectors.folder:FolderOptions", needs_connection=False),
     "ftp": Entry("connectors.ftp:FtpSource", "connectors.ftp:FtpOptions", needs_connection=True),
+    "google_sheets": Entry(
+        "connectors.google_sheets:GoogleSheetsSource", "connectors.google_sheets:GoogleSheetsOptions", needs_connection=True
+    ),
     "object_store": Entry(
         "connectors.object_store:ObjectStoreSource", "connectors.object_store:ObjectStoreOptions", needs_connection=False
     ),
     "imap": Entry("connectors.imap:ImapSource", "connectors.imap:ImapOptions", needs_connection=True),
     "sftp": Entry("connectors.sftp:SftpSource", "connectors.sftp:SftpOptions", needs_connection=True),
+    "upload": Entry("connectors.upload:UploadSource", "connectors.upload:UploadOptions", needs_connection=False),
     "web_file": Entry("connectors.web_file:WebFileSource", "connectors.web_file:WebFileOptions", needs_connection=False),
 }
 

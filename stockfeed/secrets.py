@@ -35,6 +35,7 @@ _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _EXAMPLES: Mapping[str, str] = {
     "sftp": "sftp://user:password@host:22?host_key=ssh-ed25519%20AAAA…",
     "ftp": "ftp://user:password@host:21",
+    "google_sheets": "google-cloud-platform://?keyfile=%7B…%7D",
     "imap": "imap://user%40example.com:password@imap.example.com",
     "object_store": "aws://key-id:secret@/?region=eu-central-1",
     "web_file": "https://user:password@host",

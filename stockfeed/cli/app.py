@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "publish": "stockfeed.cli.verbs:publish",
     "reconcile": "stockfeed.cli.verbs:reconcile",
     "sweep": "stockfeed.cli.verbs:sweep",
+    "serve-uploads": "stockfeed.cli.uploads:serve_uploads",
     "why": "stockfeed.cli.inventory:why",
 }
 

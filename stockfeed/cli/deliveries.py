@@ -4,6 +4,7 @@ Never deletes a delivery: undo and reject keep its bytes and its history.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -66,6 +67,27 @@ def list_deliveries(session: Session, feed: str | None, state: str | None, limit
         if feed and not rows:
             app.config.feed(feed)  # a misspelt name is an error, not an empty answer
         show_rows(rows, _LIST, as_json=as_json, nothing="No deliveries.")
+
+
+@deliveries.command()
+@click.argument("feed")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", help="Another name to show; by default the file's own.")
+@click.option("--at", metavar="TIME", help="The time of the stock, e.g. 2026-11-02T08:00+01:00.")
+@click.option("--record-only", is_flag=True, help="Leave the reading to the next sync.")
+@json_option
+@pass_session
+def add(session: Session, feed: str, file: Path, name: str | None, at: str | None, *, record_only: bool, as_json: bool) -> int:
+    """Take a file by hand, as if the supplier had delivered it now.
+
+    \b
+    Example:
+      stockfeed deliveries add acme.stock stock.csv
+    """
+    from stockfeed.cli.adding import add_file
+
+    with session.app() as app:
+        return add_file(app, feed, file, (name, at), record_only=record_only, as_json=as_json)
 
 
 @deliveries.command()

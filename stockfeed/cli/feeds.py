@@ -187,6 +187,27 @@ def audit(session: Session, feed: str, *, as_json: bool) -> int:
 
 
 @feeds.command()
+@json_option
+def token(*, as_json: bool) -> None:
+    """Make a token for a feed that files are pushed to.
+
+    The token is shown once, for the supplier; its hash is for the file.
+
+    \b
+    Example:
+      stockfeed feeds token
+    """
+    from connectors.upload import new_token, token_hash
+
+    made = new_token()
+    if as_json:
+        emit_json({"type": "token", "token": made, "hash": token_hash(made)})
+        return
+    emit(f"Give this to the supplier; it is not shown again:\n  {made}")
+    emit(f'Add this to the feed\'s [feed.source]:\n  tokens = ["{token_hash(made)}"]')
+
+
+@feeds.command()
 @click.argument("source", required=False)
 def template(source: str | None) -> None:
     """Print a supplier file with every key explained.

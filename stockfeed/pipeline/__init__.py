@@ -16,6 +16,7 @@ from stockfeed.pipeline.collect import collect, register_feeds
 from stockfeed.pipeline.ingest import ingest
 from stockfeed.pipeline.preview import channel_preview
 from stockfeed.pipeline.publish import publish
+from stockfeed.pipeline.receive import receive
 from stockfeed.pipeline.reconcile import reconcile
 from stockfeed.pipeline.retention import retain
 from stockfeed.pipeline.sweep import overdue, sweep
@@ -35,6 +36,7 @@ __all__ = [
     "overdue",
     "pause_channel",
     "publish",
+    "receive",
     "reconcile",
     "register_channels",
     "register_feeds",

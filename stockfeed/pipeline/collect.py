@@ -50,7 +50,7 @@ def collect(app: App, feed_code: str) -> CollectResult:
     """
     config = app.config.feed(feed_code)
     row = feed_row(app, feed_code)
-    _check_space(app)
+    check_space(app)
     with hold_lease(app, feed_table, feed_code) as lease:
         with read(app.engine) as connection:
             seen = Seen(deliveries.identities(connection, row.id), {k: (v[0], v[1], v[2]) for k, v in row.listing.items()})
@@ -102,7 +102,7 @@ def _finish(lease: Lease, feed_id: int, seen: Seen, *, error: str | None, at: da
         feeds.change(connection, feed_id, **values, **({"collected_at": at} if at else {}))
 
 
-def _check_space(app: App) -> None:
+def check_space(app: App) -> None:
     """Refuse before fetching when not even one delivery of the allowed size would fit (F43)."""
     place = next(p for p in (app.settings.archive_dir, *app.settings.archive_dir.parents) if p.exists())
     free = shutil.disk_usage(place).free

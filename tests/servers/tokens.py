@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -115,7 +116,11 @@ def running(folder: Path) -> Iterator[TokenServer]:
 
 def service_key(server: TokenServer) -> str:
     """A service account's key file, made for this run."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
-    fields = {"type": "service_account", "project_id": "p", "private_key_id": "1", "private_key": pem, "client_id": "1"}
+    fields = {"type": "service_account", "project_id": "p", "private_key_id": "1", "private_key": _private_key(), "client_id": "1"}
     return json.dumps(fields | {"client_email": "stock@p.iam.example", "token_uri": f"{server.url}/token"})
+
+
+@cache
+def _private_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()

@@ -1,0 +1,72 @@
+"""A file that was pushed to us, by a supplier or a person: archived, then recorded as a delivery. Reads no content."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from connectors.selection import unsafe_reason
+from schemas.errors import ConfigError, PermanentError
+from schemas.rejections import escape_value
+from schemas.transfer import Fetched
+from stockfeed.bootstrap import App
+from stockfeed.pipeline.acknowledge import source_of
+from stockfeed.pipeline.collect import check_space, feed_row
+from stockfeed.pipeline.ordering import source_position
+from stockfeed.settings import feed_config_version
+from stockfeed.store import deliveries
+from stockfeed.store.engine import write
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The delivery of a pushed file; not `is_new` when exactly this push was recorded before."""
+
+    delivery_id: int | None
+    is_new: bool
+
+
+def check_name(name: str) -> None:
+    """Raise PermanentError when a pushed file's name is none: it is shown to people, and never becomes a path."""
+    why = unsafe_reason(name)
+    if why is None and "\\" in name:
+        why = "holds a path separator; rename it"
+    if why is None and not name.isprintable():
+        why = "holds characters that cannot be shown; rename it"
+    if why:
+        raise PermanentError(f"{escape_value(name)} {why}", "Send a plain file name such as stock.csv.")
+
+
+def receive(app: App, feed_code: str, fetched: Fetched) -> Received:
+    """Return the recorded delivery of a spooled file; it is safe when this returns. The spooled file is the caller's to remove.
+
+    Needs no lease: it writes nothing of the feed's state. Raises ConfigError (no such feed, or no time although the feed
+    is ordered by it), TransientError (disk, database).
+    """
+    config = app.config.feed(feed_code)
+    check_space(app)
+    if config.order_by == "source_time" and fetched.source_time is None:
+        words = f"feed {feed_code} is ordered by source_time, and {fetched.name} came without one"
+        raise ConfigError(words, "Send the time of the stock with it.")
+    row = feed_row(app, feed_code)
+    with app.archive.kept():  # retention removes nothing between the two
+        app.archive.store(fetched.path, fetched.sha256)
+        with write(app.engine) as connection:
+            new = deliveries.record(
+                connection,
+                feed_id=row.id,
+                fetched=fetched,
+                source=source_of(config),
+                config_version=feed_config_version(config),
+                order_key=source_position(config, fetched.source_time, fetched.name),
+                at=app.clock(),
+            )
+    log.info("delivery_received" if new else "delivery_known", feed=feed_code, name=fetched.name, size=fetched.size, delivery=new)
+    return Received(new, new is not None)
+
+
+def identity_of(name: str, sha256: str, *, key: str | None, at: datetime) -> str:
+    """Return what names a push for ever: the sender's own key where there is one, else name, content and moment."""
+    return f"push|{name}|key:{key}" if key else f"push|{name}|{sha256}|{at.isoformat()}"
