@@ -14,21 +14,30 @@ from schemas.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from schemas.records import Reader
+    from schemas.records import Observer, Reader
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """Where a format's reader and options model are ("module:name"); `limited`: parsed only in the limited child process."""
+    """Where a format's reader and options model are ("module:name"); `limited`: parsed only in the limited child process.
+
+    `observer` is for formats whose rows are not what the file shows: it yields observations, as `transforms.observe` does.
+    """
 
     reader: str
     options: str
     limited: bool = False
+    observer: str | None = None
 
 
 FORMATS: Mapping[str, Format] = {
     "delimited": Format("transforms.formats.delimited:read", "transforms.formats.options:DelimitedOptions"),
     "spreadsheet": Format("transforms.formats.spreadsheet:read", "transforms.formats.options:SpreadsheetOptions", limited=True),
+    "edi_x12": Format(
+        "transforms.formats.edi_x12:read",
+        "transforms.formats.edi_options:X12Options",
+        observer="transforms.formats.edi_x12:observe",
+    ),
 }
 
 
@@ -54,6 +63,12 @@ def options_model(name: str) -> "type[BaseModel]":
 def load_reader(name: str) -> "Reader":
     """Return the reader callable of a format. Raises ConfigError."""
     return cast("Reader", _load(find(name).reader))
+
+
+def load_observer(name: str) -> "Observer | None":
+    """Return the callable that yields a format's own observations, None where rows show everything. Raises ConfigError."""
+    observer = find(name).observer
+    return cast("Observer", _load(observer)) if observer else None
 
 
 def _load(dotted: str) -> object:
