@@ -24,7 +24,7 @@ FORMS = {
     "i7_fragment": {"envelope": "optional"},
 }
 #: "Accept only as a test fragment": refused as they are, read where the feed says that envelopes are left out.
-FRAGMENTS = ("20_", "24_", "26_", "27_", "29_", "i7_", "25_", "i8_")
+FRAGMENTS = ("20_", "24_", "26_", "27_", "29_", "i7_", "25_")
 #: Files in which only the segment count is wrong, so that a feed may tolerate it.
 ONLY_SE01 = ("10_", "19_", "28_")
 #: Sidecar words → our kinds of quantity; what stands after a blank is the sidecar's own remark.

@@ -51,10 +51,10 @@ class EdiOptions(ReaderOptions):
     first, which product id is which. `envelope = "optional"` reads a message without its interchange (nothing then proves that
     it is whole). `test = "read"` reads interchanges marked as tests, which otherwise change nothing. `unit` is the unit of
     quantities that say none. `splits` says what a quantity split over locations gives: a record for each, or their total.
-    `tolerate` is the feed's own setting, passed on.
+    `tolerate` is the feed's own setting, passed on. `encoding = "auto"` is UTF-8, or the character set that an EDIFACT file names.
     """
 
-    encoding: str = "utf-8"
+    encoding: str = "auto"
     envelope: Literal["required", "optional"] = "required"
     test: Literal["ignore", "read"] = "ignore"
     unit: str = ""
@@ -68,6 +68,8 @@ class EdiOptions(ReaderOptions):
     @field_validator("encoding")
     @classmethod
     def _ascii_stays(cls, value: str) -> str:
+        if value == "auto":
+            return value
         try:
             is_right = bytes(range(1, 128)).decode(value) == "".join(map(chr, range(1, 128)))
         except (LookupError, UnicodeError):
@@ -98,7 +100,7 @@ class EdifactOptions(EdiOptions):
     """Options of `type = "edifact"`.
 
     `location_parties` are the NAD codes (element 3035) that name where stock lies, `location_codes` the LOC codes (3227) that do.
-    `encoding = "auto"` takes the one that UNB names. `acknowledge` is "contrl", or "none" for no answer.
+    `acknowledge` is "contrl", or "none" for no answer.
     """
 
     sku_qualifiers: tuple[str, ...] = ("SA", "VN", "VP", "MF")

@@ -31,7 +31,7 @@ def read(open_binary: OpenBinary, options: X12Options) -> Iterator[RawBatch]:
     with open_binary() as stream:
         reader = X12Reader(options, in_turns=holds_several(stream, b"ISA"))
     with open_binary() as stream:
-        for _ in reader.lines(blocks(stream, options, options.encoding)):
+        for _ in reader.lines(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)):
             if reader.rows.is_full:
                 yield reader.rows.take({})
     reader.raise_faults()
@@ -42,7 +42,9 @@ def observe(open_binary: OpenBinary, options: X12Options) -> Iterator[dict[str, 
     """Yield every quantity of the file before any rule (see `edi_lines.observations`). Raises DeliveryError as `read` does."""
     reader = X12Reader(options)
     with open_binary() as stream:
-        for number, (line, heading) in enumerate(reader.lines(blocks(stream, options, options.encoding)), 1):
+        for number, (line, heading) in enumerate(
+            reader.lines(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)), 1
+        ):
             reader.rows.take({})
             yield from observations(line, heading, options, number)
     reader.raise_faults()

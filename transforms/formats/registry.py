@@ -38,6 +38,11 @@ FORMATS: Mapping[str, Format] = {
         "transforms.formats.edi_options:X12Options",
         observer="transforms.formats.edi_x12:observe",
     ),
+    "edifact": Format(
+        "transforms.formats.edifact:read",
+        "transforms.formats.edi_options:EdifactOptions",
+        observer="transforms.formats.edifact:observe",
+    ),
 }
 
 
