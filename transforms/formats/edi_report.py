@@ -43,6 +43,7 @@ class Level:
     faults: list[Fault] = field(default_factory=list)
     parts: list["Level"] = field(default_factory=list)
     header: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()  # its other elements, as acknowledgements repeat them
     said: str = ""  # the count in its trailer
     is_stock: bool = False
     is_ignored: bool = False

@@ -50,6 +50,15 @@ def observe(open_binary: OpenBinary, options: X12Options) -> Iterator[dict[str, 
     reader.raise_faults()
 
 
+def examine(open_binary: OpenBinary, options: X12Options) -> Report:
+    """Return what the file's envelope says, all faults in it. Raises DeliveryError when not even an envelope can be read."""
+    reader = X12Reader(options)
+    with open_binary() as stream:
+        for _ in reader.lines(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)):
+            reader.rows.take({}) if reader.rows.is_full else None
+    return reader.report
+
+
 class X12Reader:
     """One pass over the segments of a file: `rows` gathers the records, `report` what the envelope says."""
 

@@ -61,6 +61,15 @@ def encoding_of(open_binary: OpenBinary, options: EdifactOptions) -> str:
     return _CHARACTER_SETS.get(found[1].decode(), "utf-8") if found else "utf-8"
 
 
+def examine(open_binary: OpenBinary, options: EdifactOptions) -> Report:
+    """Return what the file's envelope says, all faults in it. Raises DeliveryError when not even an envelope can be read."""
+    reader = EdifactReader(options)
+    with open_binary() as stream:
+        for _ in reader.lines(blocks(stream, options, encoding_of(open_binary, options))):
+            reader.rows.take({}) if reader.rows.is_full else None
+    return reader.report
+
+
 class EdifactReader:
     """One pass over the segments of a file: `rows` gathers the records, `report` what the envelope says."""
 

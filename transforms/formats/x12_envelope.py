@@ -36,7 +36,9 @@ class Envelope:
         self._close_open("ISA", at)
         fields = [*segment[1:], *[""] * 16][:16]
         sender, receiver = (f"{fields[n]}:{fields[n + 1].strip()}" for n in (4, 6))
-        self.interchange = level = Level("ISA", fields[12].strip(), header=(sender, receiver))
+        self.interchange = level = Level(
+            "ISA", fields[12].strip(), header=(sender, receiver), details=(fields[8], fields[9], fields[11], fields[14])
+        )
         self.is_test = fields[14] == "T"
         if level.control and level.control in {i.control for i in self.report.interchanges if i.header == level.header}:
             level.add(
