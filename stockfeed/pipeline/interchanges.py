@@ -1,17 +1,27 @@
 """What an EDI interchange says of its whole delivery: nothing for us, changes only, or a control number that was used before.
 
-Never reads the file: the reader left what it found in what was staged.
+Judges by what the reader left in what was staged; only acknowledgements are made from the archived bytes, after the end.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import structlog
+
+from schemas.errors import DeliveryError
+from schemas.feed_config import Feed
 from schemas.findings import Finding
+from stockfeed.bootstrap import App
+from stockfeed.pipeline.batches import reader_options
 from stockfeed.pipeline.job import Job
 from stockfeed.store import deliveries
 from stockfeed.store.engine import read
+from transforms.formats.registry import load_examiner
 
 if TYPE_CHECKING:
     from stockfeed.pipeline.stage import Staged
+    from transforms.formats.edi_answers import Answer
+
+log = structlog.get_logger()
 
 
 def why_ignored(staged: "Staged") -> str | None:
@@ -22,6 +32,27 @@ def why_ignored(staged: "Staged") -> str | None:
 def is_partial(staged: "Staged") -> bool:
     """Return whether the message itself says that it lists changes only, so that what is absent is not missing."""
     return bool(staged.reading.get("partial"))
+
+
+def answers_to(app: App, config: Feed, delivery: deliveries.Delivery) -> "list[Answer]":
+    """Return the acknowledgements of an ended EDI delivery, from its archived bytes; none for other formats, or without an envelope.
+
+    Raises PermanentError when the bytes are missing from the archive.
+    """
+    examine = load_examiner(config.format.type)
+    if examine is None or delivery.ended_at is None:
+        return []
+    from transforms.formats.edi_answers import answers
+
+    options: Any = reader_options(config)
+    path = app.archive.verified(delivery.sha256)
+    try:
+        report = examine(lambda: path.open("rb"), options)
+    except DeliveryError as error:  # without an envelope there is nobody to answer; the rejection says the same to people
+        log.info("not_answered", feed=delivery.feed, delivery=delivery.id, why=error.message)
+        return []
+    repeated = any(found["code"] == "EDI-REPLAY" for found in delivery.findings or ())
+    return answers(report, options.acknowledge, delivery.id, delivery.ended_at, repeated=repeated)
 
 
 def replayed(job: Job, staged: "Staged") -> list[Finding]:

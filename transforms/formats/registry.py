@@ -3,18 +3,19 @@
 Never imports a reader before it is asked for: configuration checks and DAG parsing stay light.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from schemas.records import Observer, Reader
+    from schemas.records import Observer, OpenBinary, Reader
+    from transforms.formats.edi_report import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,14 @@ class Format:
     """Where a format's reader and options model are ("module:name"); `limited`: parsed only in the limited child process.
 
     `observer` is for formats whose rows are not what the file shows: it yields observations, as `transforms.observe` does.
+    `examiner` is for formats that are acknowledged: it returns what the envelope of a file says.
     """
 
     reader: str
     options: str
     limited: bool = False
     observer: str | None = None
+    examiner: str | None = None
 
 
 FORMATS: Mapping[str, Format] = {
@@ -37,11 +40,13 @@ FORMATS: Mapping[str, Format] = {
         "transforms.formats.edi_x12:read",
         "transforms.formats.edi_options:X12Options",
         observer="transforms.formats.edi_x12:observe",
+        examiner="transforms.formats.edi_x12:examine",
     ),
     "edifact": Format(
         "transforms.formats.edifact:read",
         "transforms.formats.edi_options:EdifactOptions",
         observer="transforms.formats.edifact:observe",
+        examiner="transforms.formats.edifact:examine",
     ),
 }
 
@@ -74,6 +79,12 @@ def load_observer(name: str) -> "Observer | None":
     """Return the callable that yields a format's own observations, None where rows show everything. Raises ConfigError."""
     observer = find(name).observer
     return cast("Observer", _load(observer)) if observer else None
+
+
+def load_examiner(name: str) -> "Callable[[OpenBinary, Any], Report] | None":
+    """Return the callable that gives the envelope of a format's files, None where there is none. Raises ConfigError."""
+    examiner = find(name).examiner
+    return cast("Callable[[OpenBinary, Any], Report]", _load(examiner)) if examiner else None
 
 
 def _load(dotted: str) -> object:
