@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connectors.pickup import Poll, clear_up, fetch_new
+from connectors.pickup import Poll, clear_up, fetch_new, put_answer
 from connectors.selection import SelectionOptions, raw_name, shown_name
 from connectors.spool import Limits
 from schemas.connections import Connection
@@ -56,6 +56,10 @@ class FolderSource:
         """Leave, move or delete a committed file; safe to repeat, and new content under the same name stays."""
         if self._options.after != "leave":
             clear_up(self._folder, self._options, reference)
+
+    def answer(self, name: str, content: bytes) -> bool:
+        """Put an acknowledgement into `answers_to`, if there is one; see `protocols.Answering`."""
+        return put_answer(self._folder, self._options, name, content)
 
 
 class LocalFolder:
@@ -114,6 +118,17 @@ class LocalFolder:
         """Delete a file if it is there."""
         with _local_errors(self._path):
             Path(os.fsdecode(self._full(name))).unlink(missing_ok=True)
+
+    def put(self, target: str, content: bytes) -> None:
+        """Write a file durably under a passing name, then give it its own."""
+        final = self._full(target)
+        with _local_errors(self._path):
+            handle = os.open(final + b".part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(final + b".part", final)  # noqa: PTH105 - paths are bytes here
 
     def _full(self, name: str) -> bytes:
         return os.path.join(os.fsencode(self._path), raw_name(name))  # noqa: PTH118 - bytes

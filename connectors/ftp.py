@@ -16,7 +16,7 @@ from pydantic import field_validator, model_validator
 
 from connectors.ftp_folder import FtpFolder, ListingRules
 from connectors.ftp_session import Encryption, FtpTimeouts, endpoint, open_ftp
-from connectors.pickup import Poll, clear_up, fetch_new
+from connectors.pickup import Poll, clear_up, fetch_new, put_answer
 from connectors.selection import SelectionOptions, is_wanted
 from connectors.spool import Limits
 from schemas.connections import Connection
@@ -92,6 +92,13 @@ class FtpSource:
             return
         with self._folder() as folder:
             clear_up(folder, self._options, reference)
+
+    def answer(self, name: str, content: bytes) -> bool:
+        """Put an acknowledgement into `answers_to`, if there is one; see `protocols.Answering`."""
+        if self._options.answers_to is None:
+            return False
+        with self._folder() as folder:
+            return put_answer(folder, self._options, name, content)
 
     @contextmanager
     def _folder(self) -> Iterator[FtpFolder]:

@@ -115,6 +115,20 @@ class FtpFolder:
             if not reply.ok and self._entry(raw_name(name)):
                 raise self._control.refusal("the file cannot be deleted", reply, name)
 
+    def put(self, target: str, content: bytes) -> None:
+        """Write a file under a passing name, then give it its own."""
+        final, passing = raw_name(target), raw_name(target) + b".part"
+        with ftp_errors(self.place):
+            upload = self._session.start("STOR", passing)
+            if isinstance(upload, Reply):
+                raise self._control.refusal("an answer cannot be written", upload, target)
+            with closing(upload):
+                upload.send(content)
+            if self._exists(final):
+                self._done(self._control.command("DELE", final), "the earlier answer cannot be replaced", target)
+            self._done(self._control.command("RNFR", passing), "the answer cannot be given its name", target)
+            self._done(self._control.command("RNTO", final), "the answer cannot be given its name", target)
+
     def _enter(self, path: str) -> bytes:
         reply = self._control.command("CWD", raw_name(path))
         if not reply.ok:

@@ -187,6 +187,17 @@ class Download:
                 raise TransientError(f"{self._control.place}: the transfer was broken off ({words})", "It is tried again.")
         return piece
 
+    def send(self, content: bytes) -> None:
+        """Send everything and end the transfer. Raises TransientError unless the server confirms that it has it (226)."""
+        self._sock.sendall(content)
+        if isinstance(self._sock, ssl.SSLSocket):
+            self._sock.unwrap()  # some servers take a connection without this for one that was cut
+        self._sock.close()
+        reply = self._control.read_reply()
+        if not reply.ok or reply.preliminary:
+            words = self._control.words(reply)
+            raise TransientError(f"{self._control.place}: the transfer was broken off ({words})", "It is tried again.")
+
     def close(self) -> None:
         """Close the data connection; safe to repeat."""
         self._sock.close()

@@ -54,6 +54,10 @@ class Folder(Protocol):
         """Delete one file; nothing happens if it is gone."""
         ...
 
+    def put(self, target: str, content: bytes) -> None:
+        """Write a file (relative to this folder) under another name, then give it its own, in place of one that has it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Poll:
@@ -115,6 +119,15 @@ def clear_up(folder: Folder, options: SelectionOptions, reference: Mapping[str, 
         if folder.look(name) != fetched:  # replaced meanwhile
             return
     _dispose(folder, options, fetched)
+
+
+def put_answer(folder: Folder, options: SelectionOptions, name: str, content: bytes) -> bool:
+    """Return whether an acknowledgement was put where the feed's answers go; False where it has no such place. Safe to repeat."""
+    if options.answers_to is None:
+        return False
+    folder.make_folder(options.answers_to)
+    folder.put(posixpath.join(options.answers_to, name), content)
+    return True
 
 
 def _dispose(folder: Folder, options: SelectionOptions, file: ListedFile) -> None:

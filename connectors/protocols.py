@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from schemas.feed_config import Feed
 from schemas.publishing import ItemResult, Listing, Observed, PublishItem
@@ -22,6 +22,15 @@ class Source(Protocol):
 
     def acknowledge(self, reference: Mapping[str, str]) -> None:
         """Do at the source what the feed declares for a committed arrival (leave, move, delete); safe to repeat."""
+        ...
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A source that can also send something back to who delivered (EDI acknowledgements)."""
+
+    def answer(self, name: str, content: bytes) -> bool:
+        """Put one file where the feed declares answers go; False where it declares nothing. Safe to repeat: the same file."""
         ...
 
 

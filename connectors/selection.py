@@ -36,6 +36,7 @@ class SelectionOptions(BaseModel):
     ignore: tuple[str, ...] = ("*.part", "*.tmp", "*.filepart", "*~", "~*", ".*")  # letter case does not count
     after: Literal["leave", "move", "delete"] = "leave"
     move_to: str | None = None  # a folder, relative to `path` unless absolute
+    answers_to: str | None = None  # a folder for EDI acknowledgements, relative to `path` unless absolute
     max_files: int = Field(100, ge=1)  # per poll
     max_size: int = Field(1 << 30, ge=1)  # bytes per file
 
@@ -55,6 +56,11 @@ class SelectionOptions(BaseModel):
             raise ValueError(msg)
         if self.move_to and posixpath.normpath(posixpath.join(self.path, self.move_to)) == posixpath.normpath(self.path):
             msg = "`move_to` is the folder itself: every moved file would be a new one; name another folder"
+            raise ValueError(msg)
+        if self.answers_to is not None and posixpath.normpath(posixpath.join(self.path, self.answers_to)) == posixpath.normpath(
+            self.path
+        ):
+            msg = "`answers_to` is the folder that is read: our own answers would be fetched; name another folder"
             raise ValueError(msg)
         if self.done_marker is not None and (not self.done_marker or self.done_marker == "{name}"):
             msg = 'done_marker is a file name such as "READY", or a form such as "{name}.done"'

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 from connectors.host_keys import HostKey, check_host_key, host_label, read_pins
-from connectors.pickup import Poll, clear_up, fetch_new
+from connectors.pickup import Poll, clear_up, fetch_new, put_answer
 from connectors.selection import SelectionOptions
 from connectors.spool import Limits
 from schemas.connections import Connection, Secret
@@ -91,6 +91,15 @@ class SftpSource:
             return
         with self._session() as client:
             clear_up(RemoteFolder(client, self._options.path, endpoint(self._connection)), self._options, reference)
+
+    def answer(self, name: str, content: bytes) -> bool:
+        """Put an acknowledgement into `answers_to`, if there is one; see `protocols.Answering`."""
+        from connectors.sftp_folder import RemoteFolder
+
+        if self._options.answers_to is None:
+            return False
+        with self._session() as client:
+            return put_answer(RemoteFolder(client, self._options.path, endpoint(self._connection)), self._options, name, content)
 
     def _session(self) -> "AbstractContextManager[paramiko.SFTPClient]":
         if self._options.backend == "pysftp":

@@ -101,6 +101,19 @@ class RemoteFolder:
             if self._status(full):
                 self._client.remove(full)
 
+    def put(self, target: str, content: bytes) -> None:
+        """Write a file under a passing name, compare its size, then give it its own name."""
+        final = self._full(target)
+        with self._ended_in_time(), remote_errors(self.place):
+            with self._client.open(final + b".part", "wb") as file:
+                file.write(content)
+            written = self._status(final + b".part")
+            if written is None or written.st_size != len(content):
+                raise TransientError(f"{self.place}: {target} was not written whole", "It is tried again.")
+            if self._status(final):
+                self._client.remove(final)  # not every server renames over a file
+            self._client.rename(final + b".part", final)
+
     @contextmanager
     def _ended_in_time(self) -> Iterator[None]:
         # paramiko waits for whole packets, and a server that sends a byte at a time keeps each single wait short

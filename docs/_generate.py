@@ -19,6 +19,7 @@ _GROUPS = {
     "DATE": "Other columns",
     "VALUE": "Other columns",
     "EXPECT": "The feed's contract",
+    "EDI": "EDI messages",
     "FILE": "The delivery as a whole",
     "MAIL": "The delivery as a whole",
     "HEADER": "The delivery as a whole",

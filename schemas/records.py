@@ -82,3 +82,6 @@ OpenBinary = Callable[[], IO[bytes]]
 
 #: A format reader: chunked reading only; raises DeliveryError when the file as a whole cannot be read as declared.
 Reader = Callable[[OpenBinary, Any], Iterator[RawBatch]]
+
+#: Yields what a file shows before any rule, for formats whose rows do not show it; raises as a Reader does.
+Observer = Callable[[OpenBinary, Any], Iterator[dict[str, Any]]]

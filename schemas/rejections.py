@@ -80,6 +80,20 @@ CODES: Mapping[str, Code] = {
     "EXPECT-FAILED": Code(
         "the row does not meet an expectation of this feed's contract", "Correct the value, or change the [[feed.expect]] entry."
     ),
+    # EDI messages: what the envelope or a segment has wrong refuses the delivery
+    "EDI-ENVELOPE": Code(
+        "a control number, count or address of the EDI envelope is wrong",
+        "Correct the interchange and send it again under a new control number.",
+    ),
+    "EDI-SEGMENT": Code(
+        "a segment of the EDI message is missing, unknown or wrong",
+        "Correct the message and send it again under a new control number.",
+    ),
+    "EDI-TYPE": Code("the EDI message is not a stock report", "Send an 846 or INVRPT to this feed."),
+    "EDI-QTY-TWICE": Code(
+        "one line item gives two different quantities of the same kind for one location",
+        "Send one quantity of each kind, or say in format.quantities what each qualifier means.",
+    ),
     # the delivery as a whole
     "FILE-EMPTY": Code("the file is empty", "Send the file again."),
     "FILE-UNREADABLE": Code("the file cannot be read in the declared format", "Check that the file is of the declared format."),

@@ -2,6 +2,7 @@
 
 import structlog
 
+from connectors.protocols import Answering
 from connectors.registry import load_source
 from schemas.errors import PermanentError, TransientError
 from schemas.feed_config import Feed
@@ -35,11 +36,24 @@ def acknowledge(app: App, delivery_id: int) -> bool:
         return _give_up(app, delivery, source_of(config))
     connection_name = config.source.connection
     source = load_source(config, app.resolve(connection_name) if connection_name else None)
+    answered = _answer(app, config, delivery, source)
     source.acknowledge(delivery.reference or {})
     with write(app.engine) as connection:
         deliveries.change(connection, delivery_id, acknowledgement="done")
-    log.info("acknowledged", feed=delivery.feed, delivery=delivery_id)
+    log.info("acknowledged", feed=delivery.feed, delivery=delivery_id, answers=answered)
     return True
+
+
+def _answer(app: App, config: Feed, delivery: deliveries.Delivery, source: object) -> int:
+    """Send the EDI acknowledgements of an ended delivery back by the door it came through; return how many were sent.
+
+    They are made anew from the archived bytes, always the same, so a crash in between sends the same file again and nothing else.
+    """
+    from stockfeed.pipeline.interchanges import answers_to
+
+    if not isinstance(source, Answering):
+        return 0
+    return sum(source.answer(answer.name, answer.content) for answer in answers_to(app, config, delivery))
 
 
 def _give_up(app: App, delivery: deliveries.Delivery, present: str) -> bool:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schemas.feed_config import Feed
+from schemas.feed_config import Feed, TypedSection
 from stockfeed.reading import checked_options, opened_batches
 from transforms.declared import declared_columns, identifier_columns
 
@@ -22,7 +22,9 @@ def opened(feed: Feed, path: Path) -> "AbstractContextManager[Iterator[RawBatch]
 
     Raises DeliveryError, also after good batches (truncation, trailer).
     """
-    return opened_batches(path, feed.format, expected_columns=declared_columns(feed), identifier_columns=identifier_columns(feed))
+    return opened_batches(
+        path, format_of(feed), expected_columns=declared_columns(feed), identifier_columns=identifier_columns(feed)
+    )
 
 
 def raw_batches(feed: Feed, path: Path) -> "Iterator[RawBatch]":
@@ -34,4 +36,11 @@ def raw_batches(feed: Feed, path: Path) -> "Iterator[RawBatch]":
 def reader_options(feed: Feed) -> "ReaderOptions":
     """Return the options that the feed's files are read with. Raises ConfigError that lists every mistake."""
     expected, identifiers = declared_columns(feed), identifier_columns(feed)
-    return checked_options(feed.format, expected_columns=expected, identifier_columns=identifiers)
+    return checked_options(format_of(feed), expected_columns=expected, identifier_columns=identifiers)
+
+
+def format_of(feed: Feed) -> TypedSection:
+    """Return the feed's format table, with what its reader has to know of the feed itself: what an EDI reader may tolerate."""
+    if not feed.tolerate or not feed.format.type.startswith("edi"):
+        return feed.format
+    return TypedSection.model_validate({"type": feed.format.type, **feed.format.options, "tolerate": feed.tolerate})

@@ -181,6 +181,12 @@ def reject(job: Job, error: DeliveryError, staged: "Staged | None" = None, findi
         return result
 
 
+def ignore(job: Job, staged: "Staged", why: str) -> IngestResult:
+    """A whole file that holds nothing for this feed (an inquiry, an order): no level changes, nothing counts as missing."""
+    with job.lease.write() as connection:
+        return _end(job, connection, "ignored", why, reading={**staged.reading, "notes": staged.notes})
+
+
 def hold(job: Job, connection: Connection, staged: "Staged", findings: Sequence[Finding]) -> IngestResult:
     """A suspicious delivery waits for a person; a newer held snapshot takes the place of an older one. The caller commits.
 

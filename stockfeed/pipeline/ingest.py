@@ -14,6 +14,7 @@ from stockfeed.pipeline import ending
 from stockfeed.pipeline.arrival import decide_unread, found_in_bytes, future
 from stockfeed.pipeline.batches import opened
 from stockfeed.pipeline.collect import feed_row
+from stockfeed.pipeline.interchanges import is_partial, replayed, why_ignored
 from stockfeed.pipeline.job import Job, Release
 from stockfeed.pipeline.late_deltas import keep_the_rest
 from stockfeed.pipeline.lease import Lease, hold_lease
@@ -102,6 +103,9 @@ def _read_and_decide(job: Job) -> IngestResult:
             connection.rollback()
             return ending.reject(job, error)
         try:
+            if (why := why_ignored(staged)) is not None:
+                connection.rollback()
+                return ending.ignore(job, staged, why)
             if not is_older(job):
                 return _decide(job, connection, staged, [])
             late = None
@@ -174,9 +178,9 @@ def _compare(job: Job, connection: Any, staged: "Staged") -> levels.Compared:
 def _findings(job: Job, staged: "Staged", compared: levels.Compared) -> list[Finding]:
     assert staged.profile is not None
     against = Against(compared.known, compared.present, compared.newly_zero)
-    delta = job.config.mode == "delta"
+    delta = job.config.mode == "delta" or is_partial(staged)
     judged = judge(staged.profile, _profile_before(job), against, limits=job.config.guard, delta=delta)
-    return [*staged.findings, *judged, *future(job), *found_in_bytes(job)]
+    return [*staged.findings, *judged, *future(job), *found_in_bytes(job), *replayed(job, staged)]
 
 
 def _profile_before(job: Job) -> Profile | None:

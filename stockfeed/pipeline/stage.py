@@ -71,8 +71,8 @@ class Staged:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nearly every row's key could be read, so that an absent key is really absent."""
-        return self.without_key <= _UNKEYED_SHARE * max(self.rows_read, 1)
+        """Whether nearly every row's key could be read, so that an absent key is really absent (EDI may say: changes only)."""
+        return not self.reading.get("partial") and self.without_key <= _UNKEYED_SHARE * max(self.rows_read, 1)
 
 
 @dataclass(frozen=True, slots=True)

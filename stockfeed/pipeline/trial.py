@@ -14,11 +14,12 @@ from schemas.errors import DeliveryError
 from schemas.feed_config import Feed
 from schemas.findings import Finding
 from schemas.rejections import Rejection, rejection
-from stockfeed.pipeline.batches import opened, raw_batches
+from stockfeed.pipeline.batches import opened, raw_batches, reader_options
 from stockfeed.pipeline.stage import Staged, stage, stated_as_of
 from stockfeed.settings import Settings
 from stockfeed.store import staging
 from stockfeed.store.engine import make_engine, translated
+from transforms.formats.registry import load_observer
 from transforms.guard import Against, judge
 from transforms.observe import observe
 from transforms.plan import make_plan
@@ -52,6 +53,10 @@ def try_file(settings: Settings, feed: Feed, path: Path, *, stage: Literal["read
 
 def _observations(feed: Feed, path: Path) -> Iterator[dict[str, Any]]:
     plan, seen = None, Staged()
+    observer = load_observer(feed.format.type)
+    if observer is not None:
+        for observation in observer(lambda: path.open("rb"), reader_options(feed)):
+            yield {"v": _VERSION, "type": "observation", **observation}
     for raw in raw_batches(feed, path):
         plan = plan or make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
         seen.rows_read += raw.rows_read
@@ -59,13 +64,13 @@ def _observations(feed: Feed, path: Path) -> Iterator[dict[str, Any]]:
         seen.rows_accepted += raw.frame.height
         seen.skipped.update(raw.skipped)
         seen.reading.update(raw.reading)
-        for observation in observe(raw, plan):
+        for observation in observe(raw, plan) if observer is None else ():
             yield {"v": _VERSION, "type": "observation", **observation}
         for problem in raw.rejections:
             yield _problem(problem)
         for note in raw.notes:
             yield {"v": _VERSION, "type": "note", "message": note}
-    yield _summary("applied", seen, [])
+    yield _summary("ignored" if "ignored" in seen.reading else "applied", seen, [])
 
 
 def _records(settings: Settings, feed: Feed, path: Path, sha256: str) -> Iterator[dict[str, Any]]:
@@ -89,6 +94,8 @@ def _records(settings: Settings, feed: Feed, path: Path, sha256: str) -> Iterato
     findings = staged.findings + list(judge(staged.profile, None, Against(0, 0, 0), limits=feed.guard, delta=feed.mode == "delta"))
     severities = {f.severity for f in findings}
     outcome = "rejected" if "reject" in severities else "held" if "hold" in severities else "applied"
+    if "ignored" in staged.reading:
+        outcome, findings = "ignored", []
     yield _summary(outcome, staged, findings)
 
 

@@ -1,11 +1,12 @@
 """The ledger: one row per delivery, ending in exactly one state (I1), acting at most once (I2)."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, insert, or_, select, update
+from sqlalchemy import Connection, Select, Text, and_, cast, exists, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from schemas.rejections import Rejection
@@ -138,6 +139,18 @@ def same_bytes(connection: Connection, feed_id: int, sha256: str) -> list[Delive
     """Return the applied and undone deliveries of a feed with these bytes, newest first."""
     found = _select().where(delivery.c.feed_id == feed_id, delivery.c.sha256 == sha256, delivery.c.state.in_(("applied", "undone")))
     return [Delivery(*row) for row in connection.execute(found.order_by(delivery.c.id.desc()))]
+
+
+def with_interchange(connection: Connection, one: Delivery, key: str) -> int | None:
+    """Return the newest other delivery of the feed that was or may be applied, holds this EDI interchange, and has other bytes."""
+    found = select(delivery.c.id).where(
+        delivery.c.feed_id == one.feed_id,
+        delivery.c.id != one.id,
+        delivery.c.sha256 != one.sha256,
+        delivery.c.state.in_(("applied", "held", "undone", "superseded")),
+        cast(delivery.c.reading, Text).contains(json.dumps(key), autoescape=True),
+    )
+    return connection.execute(found.order_by(delivery.c.id.desc()).limit(1)).scalar()
 
 
 def twin(connection: Connection, one: Delivery, config_version: str) -> int | None:

@@ -1,0 +1,142 @@
+"""EDI deliveries from the folder to the database and back: what is applied, ignored, held, and what is sent back."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from stockfeed.pipeline import acknowledge_all
+from tests.integration.hostile_world import HostileWorld, HourClock, database_template
+from tests.integration.test_hostile_edi import feed_toml
+from tests.unit.formats.edi_making import invrpt, lines, x12
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    return database_template(tmp_path_factory.mktemp("database"))
+
+
+@pytest.fixture
+def world(tmp_path, template):
+    found = make_world(tmp_path, template)
+    yield found
+    found.close()
+
+
+def make_world(tmp_path, template, kind="edi_x12", **more):
+    config = feed_toml(tmp_path / "inbox", kind, **more).replace('pattern = "*"', f'pattern = "*", answers_to = "{tmp_path}/out"')
+    return HostileWorld(tmp_path, config, HourClock(), template)
+
+
+def stock(world):
+    return {r.supplier_sku: None if r.available is None else float(r.available) for r in world.query("SELECT * FROM inventory_v1")}
+
+
+def sent(tmp_path):
+    return sorted((tmp_path / "out").iterdir()) if (tmp_path / "out").exists() else []
+
+
+def test_an_846_is_applied_and_its_997_is_put_where_answers_go(tmp_path, world):
+    assert world.deliver(x12(*lines(3)), "a.x12").state == "applied"
+    assert stock(world) == {"AB-00001": 1.0, "AB-00002": 2.0, "AB-00003": 3.0}
+    assert sent(tmp_path) == []
+    assert acknowledge_all(world.app, "acme.stock") == 1
+    (answer,) = sent(tmp_path)
+    assert "AK5*A~" in answer.read_text()
+    assert "TA1*000000905*261123*1253*A*000~" in answer.read_text()
+
+
+def test_a_refused_846_is_answered_with_the_reason(tmp_path, world):
+    assert world.deliver(x12(*lines(3), said=4), "a.x12").state == "rejected"
+    acknowledge_all(world.app, "acme.stock")
+    (answer,) = sent(tmp_path)
+    assert "AK5*R*4~" in answer.read_text()
+    assert stock(world) == {}
+
+
+def test_an_answer_sent_again_after_a_crash_is_the_same_file(tmp_path, world, monkeypatch):
+    world.deliver(x12(*lines(1)), "a.x12")
+    with monkeypatch.context() as patched:
+        patched.setattr("stockfeed.store.deliveries.change", _dies)
+        with pytest.raises(KeyboardInterrupt):
+            acknowledge_all(world.app, "acme.stock")
+    (first,) = sent(tmp_path)
+    before = first.read_bytes()
+    world.clock.now = datetime(2027, 1, 1, tzinfo=UTC)
+    assert acknowledge_all(world.app, "acme.stock") == 1
+    (again,) = sent(tmp_path)
+    assert (again.name, again.read_bytes()) == (first.name, before)
+    assert acknowledge_all(world.app, "acme.stock") == 0
+
+
+def _dies(*_args, **_values):
+    raise KeyboardInterrupt
+
+
+def test_a_used_control_number_with_other_content_is_held_and_refused_as_a_duplicate(tmp_path, world):
+    world.deliver(x12(*lines(3)), "a.x12")
+    acknowledge_all(world.app, "acme.stock")
+    outcome = world.deliver(x12("LIN**VP*AB-00001", "QTY*33*9"), "b.x12")
+    assert outcome.state == "held"
+    assert "ISA13 000000905 seen before" in outcome.told
+    acknowledge_all(world.app, "acme.stock")
+    assert "*R*025~" in sent(tmp_path)[-1].read_text()
+    assert stock(world)["AB-00001"] == 1.0
+
+
+def test_a_rejected_interchange_may_come_again_corrected_under_its_number(world):
+    assert world.deliver(x12(*lines(2), said=4), "a.x12").state == "rejected"
+    assert world.deliver(x12(*lines(2)), "b.x12").state == "applied"
+
+
+def test_an_inquiry_and_an_order_change_nothing(world):
+    world.deliver(x12(*lines(2)), "a.x12")
+    assert world.deliver(x12("LIN*1*VP*AB-00001", control=2), "b.x12").state == "ignored"
+    assert world.deliver(x12("PO1*1*5*EA", kind="850", control=3), "c.x12").state == "ignored"
+    assert world.deliver(x12(*lines(2), purpose="13", control=4), "d.x12").state == "ignored"
+    assert len(stock(world)) == 2
+
+
+def test_a_list_of_changes_leaves_what_it_does_not_name(tmp_path, template):
+    world = make_world(tmp_path, template, extra="missing_after = 1")
+    world.deliver(x12(*lines(40)), "a.x12")
+    outcome = world.deliver(x12("LIN*1*VP*AB-00001", "QTY*33*7", purpose="25", control=2), "b.x12")
+    found = stock(world)
+    world.close()
+    assert outcome.state == "applied"
+    assert len(found) == 40
+    assert (found["AB-00001"], found["AB-00040"]) == (7.0, 40.0)
+
+
+def test_a_tolerated_segment_count_is_told_each_time(tmp_path, template):
+    world = make_world(tmp_path, template, extra='tolerate = ["SE01"]')
+    outcomes = [world.deliver(x12(*lines(n), said=99, control=n), f"{n}.x12") for n in (1, 2)]
+    cut = world.deliver(x12(*lines(3), said=99, control=3)[:-25], "cut.x12")
+    world.close()
+    assert [o.state for o in outcomes] == ["applied", "applied"]
+    assert all("tolerated: SE01 says 99" in o.told for o in outcomes)
+    assert cut.state == "rejected"
+
+
+def test_a_line_without_a_quantity_is_unknown_and_not_0(world):
+    world.deliver(x12(*lines(30)), "a.x12")
+    body = ("LIN**VP*AB-00001", "QTY*QA*5", "LIN**VP*AB-00002", "QTY*33*0", *lines(30)[4:])
+    outcome = world.deliver(x12(*body, control=2), "b.x12")
+    assert [p["code"] for p in outcome.problems] == ["QTY-BLANK"]
+    assert (stock(world)["AB-00001"], stock(world)["AB-00002"]) == (1.0, 0.0)
+
+
+def test_an_invrpt_is_applied_and_answered_with_contrl(tmp_path, template):
+    world = make_world(tmp_path, template, "edifact", sku="gtin")
+    assert world.deliver(invrpt("LIN+1++4006381333931:EN", "QTY+145:10:PCE"), "a.edi").state == "applied"
+    acknowledge_all(world.app, "acme.stock")
+    (answer,) = sent(tmp_path)
+    world.close()
+    assert "UCI+905+SUPPLIER:14+BUYER:14+7'" in answer.read_text()
+
+
+def test_a_sales_report_is_refused(tmp_path, template):
+    world = make_world(tmp_path, template, "edifact", sku="gtin")
+    outcome = world.deliver(invrpt("LIN+1++4006381333931:EN", "QTY+153:10:PCE", kind="SLSRPT:D:96A:UN:EAN004"), "a.edi")
+    world.close()
+    assert outcome.state == "rejected"
+    assert "SLSRPT" in outcome.reason

@@ -1,0 +1,79 @@
+"""The bytes of an EDI file as text pieces of bounded size, and the separators they are cut at.
+
+Never holds more of a file than one block and the segment that is cut by its end.
+"""
+
+import codecs
+import re
+from collections.abc import Iterator
+from typing import IO
+
+from schemas.errors import DeliveryError
+from transforms.formats.content import not_a_table, not_text
+from transforms.formats.edi_options import EdiOptions
+from transforms.formats.edi_report import unreadable
+from transforms.formats.limits import exceeded
+
+_BOM = "\ufeff"
+NOISE = " \t\r\n"
+_SCANNED = 4_194_304
+_OVERLAP = 100
+
+
+def blocks(stream: IO[bytes], options: EdiOptions, encoding: str) -> Iterator[str]:
+    """Yield the text of a file in blocks, without byte-order marks; the first one is long enough for any envelope header.
+
+    Raises DeliveryError FILE-EMPTY, FILE-NOT-TABLE, FILE-ENCODING, FILE-LIMIT.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    total = 0
+    is_first = True
+    while data := _read(stream, max(options.block_bytes, 4096) if is_first else options.block_bytes):
+        if is_first and (what := not_text(data) or not_a_table(data)):
+            raise unreadable(
+                f"line 1: this is {what}, not an EDI interchange", "Check what the source delivers.", code="FILE-NOT-TABLE"
+            )
+        total += len(data)
+        if total > options.limits.file_bytes:
+            raise exceeded(f"the file is longer than {options.limits.file_bytes} bytes", options.limits.file_bytes, "file_bytes")
+        text = _decoded(decoder, data, encoding, total, final=False)
+        yield text.removeprefix(_BOM) if is_first else text
+        is_first = False
+    if is_first:
+        raise unreadable("the file is empty", "Send the file again.", code="FILE-EMPTY")
+    _decoded(decoder, b"", encoding, total, final=True)
+
+
+def _read(stream: IO[bytes], size: int) -> bytes:
+    """Return `size` bytes, fewer only at the end."""
+    data = stream.read(size)
+    while 0 < len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data
+
+
+def _decoded(decoder: codecs.IncrementalDecoder, data: bytes, encoding: str, total: int, *, final: bool) -> str:
+    try:
+        return decoder.decode(data, final=final)
+    except UnicodeDecodeError as error:
+        at = total - len(data) + error.start
+        raise DeliveryError(
+            f"byte {at}: the file cannot be read as {encoding}",
+            "Declare the file's encoding as format.encoding (for example latin-1).",
+            code="FILE-ENCODING",
+            value=data[error.start : error.start + 4].hex(" ") or None,
+        ) from error
+
+
+def holds_several(stream: IO[bytes], mark: bytes) -> bool:
+    """Return whether `mark`, with which each interchange begins, occurs more than once after a line end or a separator."""
+    pattern, found, rest = re.compile(rb"(?:^|[^A-Za-z0-9 ])\s*" + mark + rb"[^A-Za-z0-9 ]"), 0, b""
+    while data := stream.read(_SCANNED):
+        text = rest + data
+        last = None
+        for last in pattern.finditer(text):
+            found += 1
+        if found > 1:
+            return True
+        rest = text[max(len(text) - _OVERLAP, last.end() - 1 if last else 0) :]
+    return False

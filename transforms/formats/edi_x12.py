@@ -1,0 +1,407 @@
+"""X12 846 (inventory advice) as table rows: one for each line item and location, columns always the same.
+
+Never adds quantities, never reads another transaction set, and never yields rows of a message whose envelope is wrong without
+raising at the end, so that nothing of such a file is applied.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Any
+
+from schemas.records import OpenBinary, RawBatch
+from transforms.formats.edi_lines import Heading, Line, Quantity, Rows, observations, plain_number
+from transforms.formats.edi_options import X12_PURPOSES, X12_QUANTITIES, X12Options
+from transforms.formats.edi_report import Fault, Level, Report
+from transforms.formats.edi_text import blocks, holds_several
+from transforms.formats.limits import exceeded
+from transforms.formats.x12_envelope import Envelope
+from transforms.formats.x12_tokens import Segments
+
+_SEGMENT_ID = re.compile(r"[A-Z][A-Z0-9]{1,2}")
+_FUTURE_DATES = frozenset({"018", "169", "371", "017", "002", "139"})
+_LINE_DATES = frozenset({"018", "169", "371", "017", "139"})
+_OUR_COST = frozenset({"UCP", "CON", "DIS", "WHL", "NET"})
+_OTHER_PRICES = frozenset({"MSR", "RES", "RTL", "CAT", "LPR"})
+_QUALIFIER = re.compile(r"[A-Z0-9]{2}")
+
+
+def read(open_binary: OpenBinary, options: X12Options) -> Iterator[RawBatch]:
+    """Yield the rows of an X12 file; at least one batch. Raises DeliveryError, most often only after all rows (envelope faults)."""
+    with open_binary() as stream:
+        reader = X12Reader(options, in_turns=holds_several(stream, b"ISA"))
+    with open_binary() as stream:
+        for _ in reader.lines(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)):
+            if reader.rows.is_full:
+                yield reader.rows.take({})
+    reader.raise_faults()
+    yield reader.rows.take(reader.reading(), tuple(reader.told()))
+
+
+def observe(open_binary: OpenBinary, options: X12Options) -> Iterator[dict[str, Any]]:
+    """Yield every quantity of the file before any rule (see `edi_lines.observations`). Raises DeliveryError as `read` does."""
+    reader = X12Reader(options)
+    with open_binary() as stream:
+        for number, (line, heading) in enumerate(
+            reader.lines(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)), 1
+        ):
+            reader.rows.take({})
+            yield from observations(line, heading, options, number)
+    reader.raise_faults()
+
+
+def examine(open_binary: OpenBinary, options: X12Options) -> Report:
+    """Return what the file's envelope says, all faults in it. Raises DeliveryError when not even an envelope can be read."""
+    reader = X12Reader(options)
+    with open_binary() as stream:
+        for _ in reader.lines(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)):
+            reader.rows.take({}) if reader.rows.is_full else None
+    return reader.report
+
+
+class X12Reader:
+    """One pass over the segments of a file: `rows` gathers the records, `report` what the envelope says."""
+
+    def __init__(self, options: X12Options, *, in_turns: bool = False) -> None:
+        self._options = options
+        self.report = Report("x12")
+        self.rows = Rows(options, in_turns=in_turns)
+        self._kinds: dict[str, str] = {**X12_QUANTITIES, **options.quantities}
+        self._fragments = options.envelope == "optional"
+        self._envelope = Envelope(self.report, options.tolerate, fragments=self._fragments)
+        self._at = 0
+        self._is_stock_seen = False
+        self._message: Level | None = None
+        self._reset_message()
+        skus, gtins = options.sku_qualifiers, options.gtin_qualifiers
+        self._wanted = (("sku", skus), ("gtin", gtins), ("buyer_sku", options.buyer_qualifiers), ("mpn", options.mpn_qualifiers))
+        self._content: dict[str, Callable[[list[str]], None]] = {
+            "BIA": self._bia, "CUR": self._cur, "N1": self._n1, "REF": self._ref, "QTY": self._qty, "UIT": self._uit,
+            "SDQ": self._sdq, "SCH": self._sch, "CTP": self._ctp, "PID": self._pid, "DTM": self._dtm, "LS": self._ls,
+            "LE": self._le, "CTT": self._ctt,
+        }  # fmt: skip
+
+    def lines(self, pieces: Iterator[str]) -> Iterator[tuple[Line, Heading]]:
+        """Yield each line item once it is complete; its rows are in `rows` by then."""
+        segments = Segments(pieces, self._options.limits.line_bytes, fragments=self._fragments)
+        content, envelope, limit = self._content, self._envelope, self._options.limits.rows
+        is_strange = _SEGMENT_ID.fullmatch
+        for segment in segments:
+            self._at += 1
+            tag = segment[0]
+            if tag == "LIN":
+                if self._stock():
+                    if self._line is not None:
+                        yield self._finished()
+                    self._lin(segment)
+                    if self._line_count > limit:
+                        raise exceeded(f"segment {self._at}: more than {limit} line items", limit, "rows", line=self._at)
+            elif tag in content:
+                if self._stock():
+                    content[tag](segment)
+            elif tag in ("SE", "ST", "GS", "GE", "ISA", "IEA"):
+                if self._line is not None:
+                    yield self._finished()
+                self._enclosing(tag, segment, segments)
+            elif not is_strange(tag):
+                self._strange(tag)
+        if self._line is not None:
+            yield self._finished()
+        if self._fragments and self._message is not None and self._message.said == "" and envelope.message is None:
+            self._end_message()
+        envelope.end(self._at)
+
+    def _stock(self) -> bool:
+        """Return whether the present segment belongs to a stock message; a fragment may begin without ST."""
+        if self._message is not None:
+            return self._message.is_stock
+        if not self._fragments:
+            self._strange_place()
+            return False
+        self._message = Level("846", "", is_stock=True)
+        self.report.interchanges.append(Level("ISA", "", parts=[self._message]))
+        self.report.stock_messages += 1
+        self._reset_message()
+        self._has_bia = True
+        return True
+
+    def _strange_place(self) -> None:
+        owner = self.report.interchanges[-1] if self.report.interchanges else None
+        if owner is not None:
+            owner.add(Fault(f"segment {self._at} stands in no transaction set", "022", at=self._at))
+
+    def _enclosing(self, tag: str, segment: list[str], segments: Segments) -> None:
+        envelope = self._envelope
+        if tag == "ST":
+            self._message = level = envelope.open_message(segment, self._at)
+            self._reset_message()
+            level.is_stock = level.kind == "846"
+            if level.is_stock:
+                self.report.stock_messages += 1
+            else:
+                level.is_ignored = True
+                self.report.other_messages[level.kind] = self.report.other_messages.get(level.kind, 0) + 1
+        elif tag == "SE":
+            self._end_message()
+            envelope.close_message(segment, self._at)
+            self._message = None
+        elif tag == "GS":
+            envelope.open_group(segment, self._at)
+        elif tag == "GE":
+            envelope.close_group(segment, self._at)
+        elif tag == "ISA":
+            self._message = None
+            self.rows.next_turn()
+            envelope.open_interchange(segment, segments.delimiters, self._at)
+        else:
+            envelope.close_interchange(segment, self._at)
+
+    def _reset_message(self) -> None:
+        self._heading = Heading()
+        self._line: Line | None = None
+        self._line_count_before = getattr(self, "_line_count", 0)
+        self._line_count = self._line_count_before
+        self._has_bia = self._has_quantity = False
+        self._purpose = "full"
+        self._loop_location, self._in_loop, self._last_pending = "", False, False
+        self._total = self._total_available = 0.0
+
+    def _end_message(self) -> None:
+        """Judge a stock message as a whole."""
+        level = self._message
+        if level is None or not level.is_stock:
+            return
+        if not self._has_bia:
+            self._fault("segment BIA is missing", "BIA", segment_code="3", position=2)
+        if not self._has_quantity:
+            level.is_ignored = True
+            self.report.note(f"846 {level.control}: no quantity in any line, so it is an inquiry or another list: ignored")
+
+    def _finished(self) -> tuple[Line, Heading]:
+        line, self._line = self._line, None
+        assert line is not None
+        self._loop_location, self._in_loop = "", False
+        if self._is_read():
+            self.rows.add(line, self._heading)
+            self._is_stock_seen = self._is_stock_seen or bool(line.quantities)
+        return line, self._heading
+
+    def _is_read(self) -> bool:
+        """Whether the present message may change stock."""
+        return self._purpose != "ignore" and (self._options.test == "read" or not self._envelope.is_test)
+
+    def _fault(self, message: str, segment: str, *, segment_code: str = "8", position: int = 0, element: int = 0,
+               element_code: str = "", value: str = "", tolerated: bool = False) -> None:  # fmt: skip
+        assert self._message is not None
+        place = position or self._at - self._envelope.message_began + 1
+        told = f"{message} (segment {place} of 846 {self._message.control})"
+        fault = Fault(told, "5", segment, place, segment_code, element, element_code, value, self._at, "EDI-SEGMENT", tolerated)
+        self._message.add(fault)
+
+    def _strange(self, tag: str) -> None:
+        if self._message is None:
+            self._strange_place()
+        elif self._message.is_stock:
+            self._fault(
+                f"{tag[:20]!r} is no segment: text between segments, or a separator in the data",
+                tag[:3],
+                segment_code="1",
+                value=tag,
+            )
+
+    def _bia(self, segment: list[str]) -> None:
+        self._has_bia = True
+        code, when = _at(segment, 1), _at(segment, 4)
+        self._purpose = self._options.purposes.get(code) or X12_PURPOSES.get(code) or ""
+        if not self._purpose:
+            self._fault(f"BIA01 {code!r} is no purpose that this feed knows", "BIA", element=1, element_code="7", value=code)
+        if self._purpose == "changes":
+            self.report.is_partial = True
+        if when and not _is_date(when):
+            self._fault(f"BIA04 {when!r} is not a date", "BIA", element=4, element_code="8", value=when)
+        self.report.purposes.append(code) if code not in self.report.purposes else None
+        time = (_at(segment, 5) + "0000")[:4]
+        self._heading = self._heading._replace(as_of=f"{when} {time}" if when else "", purpose=code)
+
+    def _cur(self, segment: list[str]) -> None:
+        if self._line is not None:
+            self._line.currency = _at(segment, 2)
+        else:
+            self._heading = self._heading._replace(currency=_at(segment, 2))
+
+    def _n1(self, segment: list[str]) -> None:
+        if _at(segment, 1) in self._options.location_entities:
+            self._set_location(_at(segment, 4) or _at(segment, 2))
+
+    def _ref(self, segment: list[str]) -> None:
+        code, value = _at(segment, 1), _at(segment, 2)
+        if code in self._options.location_references:
+            self._set_location(value)
+        elif self._line is not None and code == "LT":
+            self._line.lot = value
+        elif self._line is not None and code == "ACC":
+            self._line.status = value
+
+    def _set_location(self, place: str) -> None:
+        if self._in_loop:
+            self._loop_location = place
+        elif self._line is not None:
+            self._line.location = place
+        else:
+            self._heading = self._heading._replace(location=place)
+
+    def _lin(self, segment: list[str]) -> None:
+        self._line_count += 1
+        self._line = line = Line(self._at)
+        ids: dict[str, str] = {}
+        for at in range(2, len(segment) - 1, 2):
+            code = segment[at]
+            if code and code not in ids:
+                ids[code] = segment[at + 1]
+        bad = next((code for code in ids if not _QUALIFIER.fullmatch(code)), None)
+        if bad is not None:
+            number = next(at for at in range(2, len(segment), 2) if segment[at] == bad)
+            self._fault(
+                f"LIN{number:02} {bad!r} is no qualifier: pairs are shifted", "LIN", element=number, element_code="7", value=bad
+            )
+        for name, codes in self._wanted:
+            for code in codes:
+                if code in ids:
+                    setattr(line, name, ids[code])
+                    break
+        if not line.sku and line.gtin and not line.gtin.isdigit():
+            line.sku = line.gtin  # a SKU under a barcode's qualifier
+        line.location = ids.get("DV", "")
+        line.lot = ids.get("LT", "")
+
+    def _qty(self, segment: list[str]) -> None:
+        line = self._line
+        self._has_quantity = self.report.has_quantities = True
+        if line is None:
+            self._fault("QTY stands before the first LIN", "QTY", segment_code="7")
+            return
+        code, text = _at(segment, 1), _at(segment, 2)
+        kind = self._kinds.get(code, "unmapped")
+        unit = _at(segment, 3).split(self._component())[0] if len(segment) > 3 else ""  # noqa: PLR2004 - QTY03
+        line.quantities.append(Quantity(kind, code, text, unit, self._loop_location, "", self._at))
+        number = _number(text)
+        self._total += number
+        if kind == "available":
+            self._total_available += number
+
+    def _component(self) -> str:
+        return self.report.delimiters[1:2] or ":"
+
+    def _uit(self, segment: list[str]) -> None:
+        if self._line is not None and self._line.quantities and not self._line.quantities[-1].unit:
+            self._line.quantities[-1] = self._line.quantities[-1]._replace(unit=_at(segment, 1).split(self._component())[0])
+
+    def _sdq(self, segment: list[str]) -> None:
+        line = self._line
+        if line is None:
+            return
+        kind, code = (line.quantities[-1][:2]) if line.quantities else ("available", "SDQ")
+        for at in range(3, len(segment) - 1, 2):
+            if segment[at]:
+                line.quantities.append(
+                    Quantity(kind, code, segment[at + 1], _at(segment, 1), segment[at], "", self._at, is_split=True)
+                )
+                self._has_quantity = self.report.has_quantities = True
+
+    def _sch(self, segment: list[str]) -> None:
+        """Take SCH as future supply by its date qualifier, else, where it names a place, as that place's share."""
+        line = self._line
+        if line is None:
+            return
+        text, unit, code, when = _at(segment, 1), _at(segment, 2), _at(segment, 5), _at(segment, 6)
+        if code in _FUTURE_DATES:
+            line.quantities.append(Quantity("future", "SCH", text, unit, "", when, self._at))
+        elif place := _at(segment, 4):
+            kind = line.quantities[0].kind if line.quantities else "available"
+            line.quantities.append(Quantity(kind, "SCH", text, unit, place, "", self._at, is_split=True))
+
+    def _ctp(self, segment: list[str]) -> None:
+        code, price = _at(segment, 2), _at(segment, 3)
+        if self._line is None:
+            return
+        if code in _OUR_COST and not self._line.cost:
+            self._line.cost, self._line.price_kind = price, "cost"
+        elif code in _OTHER_PRICES and not self._line.price:
+            self._line.price = price
+            self._line.price_kind = self._line.price_kind or "list"
+
+    def _pid(self, segment: list[str]) -> None:
+        if self._line is not None and not self._line.description:
+            self._line.description = _at(segment, 5)
+
+    def _dtm(self, segment: list[str]) -> None:
+        line = self._line
+        if line is None or not line.quantities or _at(segment, 1) not in _LINE_DATES:
+            return
+        when = _at(segment, 2)
+        line.quantities[-1] = line.quantities[-1]._replace(date=when)
+
+    def _ls(self, _segment: list[str]) -> None:
+        self._in_loop = self._line is not None
+
+    def _le(self, _segment: list[str]) -> None:
+        self._loop_location, self._in_loop = "", False
+
+    def _ctt(self, segment: list[str]) -> None:
+        said, hashed = _at(segment, 1), _at(segment, 2)
+        count = self._line_count - self._line_count_before
+        if not (said.isdigit() and int(said) == count):
+            tolerated = "CTT01" in self._options.tolerate
+            self._fault(f"CTT01 {said} against {count} LIN", "CTT", element=1, element_code="7", value=said, tolerated=tolerated)
+        if hashed and _number(hashed) not in (self._total, self._total_available):
+            self.report.note(f"segment {self._at}: CTT02 {hashed} is not the sum of the quantities ({self._total:g})")
+
+    def raise_faults(self) -> None:
+        """Raise DeliveryError for what the file has wrong, unless it holds no stock at all and is whole."""
+        error = self.report.error()
+        if error is None:
+            return
+        if self._fragments and not self.report.has_quantities and not any(f.rule == "FILE-TRUNCATED" for f in self.report.faults):
+            self.report.note(f"nothing of it is stock, so its faults do not matter: {error.message}")
+            return
+        raise error
+
+    def told(self) -> list[str]:
+        """Return the notes for people, tolerated faults first."""
+        kinds = [f"{count} message(s) {kind}: not an 846, ignored" for kind, count in self.report.other_messages.items()]
+        tolerated = [f"tolerated: {fault.message}" for fault in self.report.faults if fault.tolerated]
+        test = (
+            ["ISA15 = T: a test interchange changes nothing"] if self._envelope.is_test and self._options.test == "ignore" else []
+        )
+        return [*tolerated, *test, *kinds, *self.report.notes]
+
+    def reading(self) -> dict[str, Any]:
+        """Return how the file was read, JSON-ready: separators, interchanges, purposes, and whether it changes stock at all."""
+        found: dict[str, Any] = {"syntax": "X12", "delimiters": self.report.delimiters, "interchanges": self.report.keys}
+        found["purposes"] = self.report.purposes
+        if self.report.is_partial:
+            found["partial"] = True
+        if not self._is_stock_seen:
+            found["ignored"] = "; ".join(self.told()) or "the file holds no 846"
+        return found
+
+
+def _at(segment: list[str], number: int) -> str:
+    return segment[number].strip() if len(segment) > number else ""
+
+
+def _number(text: str) -> float:
+    plain = plain_number(text)
+    return float(plain) if plain is not None else 0.0
+
+
+def _is_date(text: str) -> bool:
+    if not (text.isascii() and text.isdigit() and len(text) in (6, 8)):
+        return False
+    if len(text) == 6:  # noqa: PLR2004 - YYMMDD, up to 3040
+        text = "20" + text
+    try:
+        date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return False
+    return True
