@@ -29,6 +29,8 @@ CODES: Mapping[str, Code] = {
         "the bytes cannot be read in the declared encoding", "Export the file in the declared encoding, or correct format.encoding."
     ),
     "ROW-CONTROL": Code("the row contains control characters", "Remove NUL and other control characters from the export."),
+    "ROW-KEYS": Code("the record names the same member twice", "Name each member of a record once."),
+    "ROW-TYPE": Code("the record is not an object", "Send each record as an object with named members."),
     # keys
     "SKU-BLANK": Code("the SKU is blank", "Fill in the SKU, or delete the row."),
     "SKU-DUPLICATE": Code(
@@ -77,6 +79,13 @@ CODES: Mapping[str, Code] = {
         "the date does not match any declared format", "Send dates in a declared format, or add the format to `formats`."
     ),
     "VALUE-UNKNOWN": Code("the value is not one of the declared ones", "Correct the value, or declare it for this column."),
+    "VALUE-TYPE": Code(
+        "the value is not a text or a plain number of the kind that this column holds",
+        "Send one text or number; SKUs and barcodes as text. For a value deeper inside, correct the column's path.",
+    ),
+    "VALUE-SEVERAL": Code(
+        "the path leads to several values", "Say which one it is, for example Price[PriceTypeCode='02']/PriceAmount."
+    ),
     "EXPECT-FAILED": Code(
         "the row does not meet an expectation of this feed's contract", "Correct the value, or change the [[feed.expect]] entry."
     ),

@@ -10,6 +10,8 @@ REQUESTS: Mapping[str, str] = {
     "ROW-QUOTE": 'Close every quote, and double a quote inside a quoted value: "3/4"" bolt".',
     "ENC-BAD": "Export the file as UTF-8, or in the encoding that was agreed.",
     "ROW-CONTROL": "The row without control characters (such as NUL).",
+    "ROW-KEYS": "Each name once in a record, with one value.",
+    "ROW-TYPE": "Each record as an object with named values.",
     "SKU-BLANK": "The article number, or leave the row out.",
     "SKU-DUPLICATE": "One row for each article, location and condition.",
     "SKU-EXCEL": "The article number as you use it. Format the column as Text before values are entered or imported.",
@@ -29,5 +31,7 @@ REQUESTS: Mapping[str, str] = {
     "COST-CURRENCY": "The amount in the currency that was agreed.",
     "DATE-FORMAT": "A date in the agreed format, for example 2026-03-31.",
     "VALUE-UNKNOWN": "One of the values that were agreed for this column.",
+    "VALUE-TYPE": "One text or plain number; article numbers and barcodes as text.",
+    "VALUE-SEVERAL": "One value, or a mark that tells which of them is meant.",
     "EXPECT-FAILED": "A value that meets what was agreed for this column.",
 }

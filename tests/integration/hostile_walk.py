@@ -11,18 +11,28 @@ from pathlib import Path
 
 from tests.integration.hostile_world import HostileWorld, HourClock, feed_toml
 
+DOCUMENTS = frozenset({".json", ".xml"})
 SHEETS = frozenset({".xls", ".xlsx", ".xlsm", ".xlsb", ".ods", ".doc"})
 
 
 def form_of(path: Path) -> dict[str, object]:
     """What a hurried engineer would declare: the header and the archive are found, nothing is promised."""
+    if path.suffix == ".json":
+        return {"type": "json_doc"}
+    if path.suffix == ".xml":
+        return {"type": "xml_doc", "rows": "//item", "doctype": "ignore"}
     kind = "spreadsheet" if path.suffix in SHEETS else "delimited"
     return {"type": kind, "header_row": "auto", "archive": "auto"}
 
 
 def deliver(folder: Path, template: Path, path: Path) -> dict[str, object]:
     folder.mkdir()
-    world = HostileWorld(folder, feed_toml(folder / "inbox", form_of(path), ()), HourClock(), template)
+    world = HostileWorld(
+        folder,
+        feed_toml(folder / "inbox", form_of(path), ("sku", "quantity") if path.suffix in DOCUMENTS else ()),
+        HourClock(),
+        template,
+    )
     began = time.monotonic()
     outcome = world.deliver(path.read_bytes(), path.name)
     seconds = time.monotonic() - began

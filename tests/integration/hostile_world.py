@@ -21,6 +21,7 @@ from stockfeed.store.upgrade import upgrade
 FIELDS = {
     "sku": "supplier_sku",
     "quantity": "on_hand",
+    "qty": "on_hand",
     "price": "unit_cost",
     "currency": "currency",
     "warehouse": "location",
@@ -185,12 +186,21 @@ def numbers(listed: str) -> set[int]:
 _ROWS = re.compile(r"rows? (?P<listed>\d[\d,-]*)(?: or (?P<other>\d+))?(?: \(.*\))?")
 
 
+_ITEMS = re.compile(r"items? (?P<listed>\d[\d,-]*)(?: key (?P<key>\w+))?")
+
+
 def points_at(must_name: str, outcome: Outcome) -> str:
     """Return what is missing where `outcome` does not point at `must_name`, "" when it does.
 
     Rows: the delivery's rejected rows (or, when it was taken whole, the noted ones; when refused, the row of the reason) are
-    exactly these. Everything else: each part stands in what people are told, word for word.
+    exactly these; items of a list, counted from 0, are rows counted from 1. Everything else: each part stands in what people
+    are told, word for word.
     """
+    items = _ITEMS.fullmatch(must_name)
+    if items is not None:
+        wanted = {n + 1 for n in numbers(items["listed"])}
+        named = {p["row"] for p in outcome.problems if items["key"] in {None, p["column_name"]}}
+        return "" if named == wanted else f"rows {sorted(named)} are named, not {must_name}"
     rows = _ROWS.fullmatch(must_name)
     if rows is None:
         missing = [part for part in must_name.split(": ") if part not in outcome.told]

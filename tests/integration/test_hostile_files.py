@@ -1,4 +1,4 @@
-"""Every hostile file of csv, xlsx and zip through collect and ingest: it ends as EXPECT.csv says, and people are told where."""
+"""Every hostile file (csv, xlsx, zip, json, xml) through collect and ingest: it ends as EXPECT.csv says, and it is told where."""
 
 import csv
 import os
@@ -12,7 +12,9 @@ from tests.integration.hostile_world import STANDARD, HostileWorld, HourClock, O
 
 pytestmark = pytest.mark.needs_shared
 
-KINDS = ("csv", "xlsx", "zip")
+KINDS = ("csv", "xlsx", "zip", "json", "xml")
+#: Their only record is bad, and a delivery of which nothing is left is refused: a good one beside it shows what becomes of each.
+ALONE = {"json/j01_duplicate_keys.json", "json/j04_bigint.json", "json/j07_lone_surrogate.json"}
 #: What the engineer who sets the feed up declares of the file's form, where the defaults do not fit.
 FORMS = {"csv/c23_trailer_mismatch.csv": {"trailer": r"^TRAILER\t(?P<rows>\d+)"}}
 HEADERS = {"csv/c36_sep_line.csv": ("sku", "quantity"), "csv/c24_wide_20k_columns.csv": ("sku", "quantity")}
@@ -40,6 +42,10 @@ def template(tmp_path_factory) -> Path:
 def form_of(name: str) -> dict[str, object]:
     if name.startswith("zip/"):
         return {"type": "delimited", "archive": "gz" if name.endswith(".gz") else "zip"}
+    if name.startswith("json/"):
+        return {"type": "json_doc"}
+    if name.startswith("xml/"):
+        return {"type": "xml_doc", "rows": "/stock/item"}
     return {"type": "spreadsheet" if name.startswith("xlsx/") else "delimited", **FORMS.get(name, {})}
 
 
@@ -47,8 +53,10 @@ def header_of(name: str, content: bytes) -> tuple[str, ...]:
     """The columns of the feed: those of the file's first line where it has any that we know, else the usual ones."""
     if name in HEADERS:
         return HEADERS[name]
-    if name.startswith("xlsx/"):
+    if name.startswith(("xlsx/", "json/")):
         return ("sku", "quantity")
+    if name.startswith("xml/"):
+        return ("sku", "qty")
     line = content.splitlines()[0].decode("latin-1") if content else ""
     found = tuple(re.split("[,;]", line))
     return found if {"sku", "quantity"} <= set(found) else STANDARD
@@ -72,6 +80,8 @@ def earlier_delivery(name: str, content: bytes) -> bytes:
 
 def run(tmp_path: Path, template: Path, shared: Path, name: str) -> tuple[Outcome, HostileWorld]:
     content = (shared / "hostile/made" / name).read_bytes()
+    if name in ALONE:
+        content = content.removesuffix(b"]") + b',{"sku":"GOOD","quantity":1}]'
     world = HostileWorld(tmp_path, feed_toml(tmp_path / "inbox", form_of(name), header_of(name, content)), HourClock(), template)
     if expectations(shared)[name]["outcome"] == "HOLD":
         first = world.deliver(earlier_delivery(name, content), "earlier.csv")
@@ -99,7 +109,7 @@ def test_each_hostile_file_ends_as_expected_and_says_where(tmp_path, template, s
 
 
 def test_every_file_of_the_list_is_walked(shared):
-    assert len(files()) == 54
+    assert len(files()) == 66
     assert {Path(name).name for name in files()} == {
         path.name for kind in KINDS for path in (shared / "hostile/made" / kind).iterdir()
     }
@@ -129,6 +139,9 @@ def test_exactly_the_quantities_that_are_not_plain_numbers_are_rejected(tmp_path
         ("csv/c32_sql_headers.csv", {"A1": 3.0, "'; DROP TABLE inventory; --": 4.0}),
         ("csv/c33_invalid_utf8.csv", {"AB-00002": 2.0, "AB-00003": 3.0}),
         ("csv/c41_case_and_space_skus.csv", {"ab1": 1.0}),
+        ("json/j01_duplicate_keys.json", {"GOOD": 1.0}),
+        ("json/j02_nan_inf.json", {"A4": 5.0}),
+        ("json/j05_numeric_sku.json", {"123": 5.0, "A5": 5.0, "A6": 5.0}),
         ("xlsx/x00_good.xlsx", {"A1": 5.0, "A2": 6.0}),
         ("xlsx/x10_formula_no_cached_value.xlsx", {"A2": 7.0}),
     ],
@@ -151,6 +164,14 @@ def test_a_refused_file_leaves_the_levels_of_the_last_good_one(tmp_path, templat
         outcome = world.deliver((shared / f"hostile/made/csv/{name}.csv").read_bytes(), f"{name}.csv")
         assert outcome.state == "rejected"
         assert world.stock() == before
+    world.close()
+
+
+@pytest.mark.parametrize("name", sorted(ALONE))
+def test_a_document_whose_only_record_is_bad_is_refused_as_a_whole(tmp_path, template, shared, name):
+    world = HostileWorld(tmp_path, feed_toml(tmp_path / "inbox", form_of(name), header_of(name, b"")), HourClock(), template)
+    outcome = world.deliver((shared / "hostile/made" / name).read_bytes(), Path(name).name)
+    assert (outcome.state, world.stock()) == ("rejected", {})
     world.close()
 
 

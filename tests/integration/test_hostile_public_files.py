@@ -17,12 +17,16 @@ ENDED = {"applied", "held", "rejected"}
 TEXTS = {".csv", ".tsv", ".psv", ".ssv", ".prn", ".unknown", ".txt", ".dif", ".slk", ".htm", ".html"}
 SHEETS = {".xls", ".xlsx", ".xlsm", ".xlsb", ".ods", ".doc"}
 PACKED = {".zip", ".gz", ".bz2"}
-OTHERS = {"tnefparse", "cpython-email", "cpython-xml", "defusedxml", "blns", "json"}  # folders of mail, XML, strings and answers
+DOCUMENTS = {".json", ".xml"}
+OTHERS = {"tnefparse", "cpython-email"}  # folders of mail
+NOT_TABLES = {"blns"}  # a list of strings, one a line
 
 
 def table_files(shared: Path) -> list[Path]:
     found = [p for part in ("registry", "fetched") for p in sorted((shared / "hostile" / part).rglob("*")) if p.is_file()]
-    return [p for p in found if p.suffix in TEXTS | SHEETS | PACKED and not OTHERS & set(p.parts)]
+    found = [p for p in found if not OTHERS & set(p.parts)]
+    tables = [p for p in found if p.suffix in TEXTS | SHEETS | PACKED and not NOT_TABLES & set(p.parts)]
+    return tables + [p for p in found if p.suffix in DOCUMENTS]
 
 
 @pytest.fixture(scope="module")

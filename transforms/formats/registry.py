@@ -35,6 +35,8 @@ class Format:
 
 FORMATS: Mapping[str, Format] = {
     "delimited": Format("transforms.formats.delimited:read", "transforms.formats.options:DelimitedOptions"),
+    "fixed_width": Format("transforms.formats.fixed_width:read", "transforms.formats.document_options:FixedWidthOptions"),
+    "json_doc": Format("transforms.formats.json_doc:read", "transforms.formats.document_options:JsonOptions", limited=True),
     "spreadsheet": Format("transforms.formats.spreadsheet:read", "transforms.formats.options:SpreadsheetOptions", limited=True),
     "edi_x12": Format(
         "transforms.formats.edi_x12:read",
@@ -48,6 +50,7 @@ FORMATS: Mapping[str, Format] = {
         observer="transforms.formats.edifact:observe",
         examiner="transforms.formats.edifact:examine",
     ),
+    "xml_doc": Format("transforms.formats.xml_doc:read", "transforms.formats.document_options:XmlOptions", limited=True),
 }
 
 

@@ -71,3 +71,12 @@ def read_sheet() -> Read:
         return Everything(list(load_reader("spreadsheet")(lambda: io.BytesIO(data), typed)))
 
     return read
+
+
+@pytest.fixture
+def read_format() -> Read:
+    def read(name: str, data: bytes, columns: tuple[str, ...] = (), **options: Any) -> Everything:
+        typed = options_model(name).model_validate({"expected_columns": columns, **options})
+        return Everything(list(load_reader(name)(lambda: io.BytesIO(data), typed)))
+
+    return read

@@ -20,13 +20,12 @@ def test_an_unknown_format_is_a_config_error_with_the_nearest_name():
 
 
 def test_a_format_unlike_any_other_lists_the_known_ones():
-    with pytest.raises(ConfigError, match="delimited, spreadsheet"):
+    with pytest.raises(ConfigError, match="delimited, fixed_width, json_doc, spreadsheet, xml_doc"):
         load_reader("qqqqqq")
 
 
-def test_workbooks_are_parsed_in_the_limited_child_only():
-    assert FORMATS["spreadsheet"].limited
-    assert not FORMATS["delimited"].limited
+def test_workbooks_and_documents_are_parsed_in_the_limited_child_only():
+    assert {name for name in names() if FORMATS[name].limited} == {"spreadsheet", "json_doc", "xml_doc"}
 
 
 def test_checking_options_loads_no_frame_library():
@@ -50,6 +49,18 @@ def test_checking_options_loads_no_frame_library():
         ("delimited", {"limits": {"rwos": 1}}, "rwos"),
         ("spreadsheet", {"sheet": "A", "sheet_pattern": "B"}, "at most one"),
         ("spreadsheet", {"engine": "excel"}, "engine"),
+        ("json_doc", {"rows": "data.items"}, r"needs a \[\*\]"),
+        ("json_doc", {"rows": "$.a[0][*]"}, r"names and \[\*\] only"),
+        ("json_doc", {"rows": "$.a..b[*]"}, "cannot read"),
+        ("json_doc", {"header_row": 2}, "`header_row` is for tables"),
+        ("xml_doc", {}, "Field required"),
+        ("xml_doc", {"rows": "stock/item"}, "is not the path of records"),
+        ("xml_doc", {"rows": "/a:stock/a:item"}, "names without prefixes"),
+        ("xml_doc", {"rows": "//item", "doctype": "fetch"}, "doctype"),
+        ("fixed_width", {}, "Field required"),
+        ("fixed_width", {"fields": {"SKU": [5, 1]}}, "not a part of a line"),
+        ("fixed_width", {"fields": {"SKU": [1, 5]}, "length": 4}, "not a part of a line"),
+        ("fixed_width", {"fields": {"SKU": [1, 5]}, "delimiter": ";"}, "no meaning"),
     ],
 )
 def test_a_wrong_option_is_named(format_name, options, words):

@@ -1,0 +1,38 @@
+"""The examples of the pages in docs/formats are run, so that the pages stay true."""
+
+import re
+from decimal import Decimal
+
+import pytest
+
+from stockfeed.pipeline.trial import try_file
+from stockfeed.settings import load_config, load_settings
+from tests.conftest import REPOSITORY
+from transforms.formats.registry import FORMATS
+
+PAGES = sorted((REPOSITORY / "docs/formats").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_example_of_a_page_gives_what_the_page_says(tmp_path, page):
+    blocks = re.findall(r"```(\w+)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    (_, data), (_, config), (_, table) = blocks
+    (tmp_path / "config/suppliers").mkdir(parents=True)
+    [code] = re.findall(r"\[supplier\]\ncode = \"(\w+)\"", config)
+    (tmp_path / f"config/suppliers/{code}.toml").write_text(config, encoding="utf-8")
+    (tmp_path / "file").write_text(data, encoding="utf-8")
+    settings = load_settings({"STOCKFEED_STATE": str(tmp_path / "state")}, tmp_path)
+    [feed] = load_config(settings).feeds.values()
+    assert feed.format.type == page.stem
+    lines = list(try_file(settings, feed, tmp_path / "file"))
+    records = [line for line in lines if line["type"] == "record"]
+    assert [line for line in lines if line["type"] == "rejection"] == []
+    found = [(r["supplier_sku"], r["available"] or r["on_hand"], r["location"], r["unit_cost"]) for r in records]
+    rows = [re.split(r"\s{2,}", line) for line in table.strip().splitlines()]
+    assert [(sku, Decimal(quantity), place) for sku, quantity, place, _ in found] == [(r[0], Decimal(r[1]), r[2]) for r in rows]
+    assert all(len(row) == 3 or Decimal(cost) == Decimal(row[3]) for row, (*_, cost) in zip(rows, found, strict=True))
+
+
+def test_every_format_beside_tables_has_a_page():
+    assert {page.stem for page in PAGES} >= {"fixed_width", "json_doc", "xml_doc"}
+    assert {page.stem for page in PAGES} <= set(FORMATS)

@@ -1,0 +1,134 @@
+"""XML documents as batches of text cells: records by path, by local names whatever prefixes and namespaces they have.
+
+Never reads a DTD, resolves an entity or follows an inclusion; an answer that is a SOAP fault is an error, not an empty stock.
+Memory does not grow with the document. Runs only in the limited child process.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from schemas.errors import ConfigError, DeliveryError
+from schemas.records import OpenBinary, RawBatch
+from schemas.rejections import escape_value
+from transforms.formats.content import not_a_table, not_text
+from transforms.formats.document_options import XmlOptions
+from transforms.formats.document_rows import Document, Record, alternatives, batches, columns_of
+from transforms.formats.limits import exceeded
+from transforms.formats.xml_events import XmlRecords
+from transforms.formats.xml_paths import CellPath, Element, RowPath, cell_path, row_path
+
+_HEAD_BYTES = 4_096
+_PIECE = 1 << 18
+
+
+def read(open_binary: OpenBinary, options: XmlOptions) -> Iterator[RawBatch]:
+    """Yield the records of an XML document in batches, at least one with a row.
+
+    Raises DeliveryError FILE-EMPTY, FILE-NOT-TABLE, FILE-ENCODING, FILE-TRUNCATED, FILE-LIMIT, FILE-UNREADABLE; ConfigError for a
+    column that is no path.
+    """
+    columns = columns_of(options)
+    plan = _plan(columns, options)
+    notes: list[str] = []
+    with open_binary() as stream:
+        _check_content(stream, options)
+
+    def every() -> Iterator[Record]:
+        with open_binary() as stream:
+            yield from _records(stream, plan, options, notes)
+
+    yield from batches(Document(every, {"rows": options.rows}, notes), options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where the records are, in which element each is looked at (`whole`), and how its cells are found from there."""
+
+    rows: RowPath
+    whole: RowPath
+    inner: tuple[str, ...]
+    columns: tuple[tuple[CellPath, ...], ...]
+
+
+def _plan(columns: tuple[str, ...], options: XmlOptions) -> _Plan:
+    rows = row_path(options.rows)
+    try:
+        paths = tuple(tuple(cell_path(path) for path in alternatives(name)) for name in columns)
+        whole = rows.up(max(path.up for column in paths for path in column))
+    except ValueError as error:
+        raise ConfigError(f"a column of [feed.columns]: {error}", "Correct the path, or format.rows.") from error
+    return _Plan(rows, whole, rows.names[len(whole.names) :], paths)
+
+
+def _check_content(stream: IO[bytes], options: XmlOptions) -> None:
+    head = stream.read(_HEAD_BYTES)
+    if not head.strip():
+        raise DeliveryError("the file is empty", "Send the file again.", code="FILE-EMPTY")
+    size = stream.seek(0, 2)
+    if size > options.limits.file_bytes:
+        raise exceeded(f"file: {size} bytes", options.limits.file_bytes, "file_bytes")
+    text = not_a_table(head)
+    other = not_text(head) or (text if text != "an XML document" else None)
+    plain = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
+    if other is None and not plain.startswith(b"<"):
+        other = "text that does not begin with <"
+    if other is not None:
+        message = f"line 1: the file is not XML but {other}"
+        raise DeliveryError(message, "Check what the address or folder delivers.", code="FILE-NOT-TABLE", line=1)
+
+
+def _records(stream: IO[bytes], plan: _Plan, options: XmlOptions, notes: list[str]) -> Iterator[Record]:
+    """Yield every record; the document is read to its end."""
+    events = XmlRecords(plan.whole, options, climbs=bool(plan.inner))
+    row = 0
+    while True:
+        data = stream.read(_PIECE)
+        events.feed(data)
+        for whole in events.taken():
+            for element in _inner(whole, plan.inner):
+                row += 1
+                yield _record(element, row, plan)
+        if not data:
+            break
+    notes[:] = events.notes
+    if not row:
+        seen = ", ".join(escape_value(name) for name in list(events.names)[:10])
+        raise DeliveryError(
+            f"there is no record at {options.rows} in the document; its elements are {seen}",
+            "Correct format.rows, or ask the supplier for the whole document.",
+            code="FILE-NOT-TABLE",
+        )
+
+
+def _inner(whole: Element, names: tuple[str, ...]) -> Iterator[Element]:
+    if not names:
+        yield whole
+        return
+    for child in whole.children:
+        if child.name == names[0]:
+            yield from _inner(child, names[1:])
+
+
+def _record(element: Element, row: int, plan: _Plan) -> Record:
+    made = Record(row, element.line, [""] * len(plan.columns))
+    for at, paths in enumerate(plan.columns):
+        found = paths[0].find(element)
+        for path in paths[1:]:
+            if not any(map(_text, found)):
+                found = path.find(element) or found
+        if not found:
+            continue
+        made.present |= 1 << at
+        one = found[0]
+        if len(found) > 1:
+            made.faults.append((at, "VALUE-SEVERAL", ", ".join(_text(value) for value in found[:5])))
+        elif isinstance(one, Element) and one.children:
+            made.faults.append((at, "VALUE-TYPE", f"<{one.name}> with <{one.children[0].name}> inside"))
+        else:
+            made.cells[at] = _text(one)
+    return made
+
+
+def _text(value: Element | str) -> str:
+    return value if isinstance(value, str) else value.text

@@ -1,0 +1,189 @@
+"""The events of an XML parser, and the elements that are kept of them: those in which records are, each until it has been taken.
+
+Never declares or expands an entity, reads a DTD, or follows an inclusion.
+"""
+
+from collections.abc import Iterator
+from xml.parsers import expat  # guarded as defusedxml guards it, and it keeps no tree
+
+from schemas.errors import DeliveryError
+from schemas.rejections import escape_value
+from transforms.formats.document_options import XmlOptions
+from transforms.formats.limits import exceeded
+from transforms.formats.xml_paths import Element, RowPath
+
+_XINCLUDE = "http://www.w3.org/2001/XInclude"
+_SOAP = ("http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope")
+_ENCODINGS = (
+    expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING],
+    expat.errors.codes[expat.errors.XML_ERROR_INCORRECT_ENCODING],
+)
+_UNENDED = tuple(
+    expat.errors.codes[name]
+    for name in (expat.errors.XML_ERROR_NO_ELEMENTS, expat.errors.XML_ERROR_UNCLOSED_TOKEN, expat.errors.XML_ERROR_PARTIAL_CHAR,
+                 expat.errors.XML_ERROR_UNCLOSED_CDATA_SECTION)
+)  # fmt: skip
+_INVALID = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
+_SHOWN = 200  # characters of what an error answer says
+_SHOWN_NAMES = 100
+_COSTS = 64  # bytes that an element costs beside its text, for the limit of one record
+
+
+class XmlRecords:
+    """Feed it the document piece by piece, and take the elements at `path` as they are complete.
+
+    `names` are the local names met, in order (the first hundred), `notes` sentences for people. Only where columns go up
+    (`climbs`) do elements know the one above and their own line: such rings of references cost much to clean up.
+    """
+
+    def __init__(self, path: RowPath, options: XmlOptions, *, climbs: bool) -> None:
+        self.names: dict[str, None] = {}
+        self.notes: list[str] = []
+        self._path, self._options, self._climbs = path, options, climbs
+        self._stack: list[str] = []
+        self._open_ones: list[Element] = []
+        self._size = 0
+        self._complete: list[Element] = []
+        self._refused: list[str] | None = None  # texts inside an element that refuses the file
+        self._refused_at = 0
+        self._what = ""
+        self._parser = expat.ParserCreate(namespace_separator=" ")
+        self._parser.buffer_text = True
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._data
+        self._parser.StartDoctypeDeclHandler = self._doctype
+        self._parser.EntityDeclHandler = self._entity
+        self._parser.ExternalEntityRefHandler = self._entity
+        self._parser.SkippedEntityHandler = self._skipped
+
+    def feed(self, data: bytes) -> None:
+        """Parse the next piece; b"" ends the document. Raises DeliveryError."""
+        try:
+            self._parser.Parse(data, not data)
+        except expat.ExpatError as error:
+            raise self._wrong(error) from error
+        except (ValueError, LookupError) as error:  # what Python says of the declared encoding
+            message = f"line 1: the declared encoding cannot be read: {escape_value(str(error))}"
+            raise DeliveryError(message, "Ask for the document in UTF-8.", code="FILE-ENCODING", line=1) from error
+
+    def taken(self) -> Iterator[Element]:
+        """Yield the complete elements, and forget them."""
+        complete, self._complete = self._complete, []
+        yield from complete
+
+    def _wrong(self, error: expat.ExpatError) -> DeliveryError:
+        what, line = expat.ErrorString(error.code), error.lineno
+        place = f"line {line}, column {error.offset + 1}"
+        if error.code in _ENCODINGS:
+            message = f"{place}: the declared encoding cannot be read: {what}"
+            return DeliveryError(message, "Ask for the document in UTF-8.", code="FILE-ENCODING", line=line)
+        if error.code in _UNENDED:
+            message = f"{place}: the file ends in the middle of the document: {what}"
+            return DeliveryError(message, "Send the whole file again.", code="FILE-TRUNCATED", line=line)
+        hint = "Ask for a well-formed document"
+        hint += ", in the encoding that its first line declares." if error.code == _INVALID else "."
+        return DeliveryError(f"{place}: the document is not well-formed XML: {what}", hint, line=line)
+
+    def _doctype(self, name: str, system: str | None, _public: str | None, inside: int) -> None:
+        line = self._line()
+        if inside or self._options.doctype == "refuse":
+            what = "declares a DTD inside" if inside else "names a DTD"
+            hint = "Ask for the document without a DTD" + (
+                "." if inside else ', or set format.doctype = "ignore": it is never fetched.'
+            )
+            raise DeliveryError(f"line {line}: the document {what} (DOCTYPE {escape_value(name)})", hint, line=line)
+        self.notes.append(f"the document names a DTD, which was not fetched: {escape_value(system or name)}")
+
+    def _entity(self, *_: object) -> int:
+        line = self._line()
+        raise DeliveryError(
+            f"line {line}: the document declares or uses an entity of a DTD", "Ask for it without a DTD.", line=line
+        )
+
+    def _skipped(self, name: str, _parameter: int) -> None:
+        """An entity that only the DTD that was not fetched may explain: what it stands for is unknown, so nothing is read."""
+        line = self._line()
+        message = f"line {line}: &{escape_value(name)}; is explained only in the DTD, which is not fetched"
+        raise DeliveryError(message, "Ask for the document with the characters themselves.", line=line)
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        namespace, _, name = tag.rpartition(" ")
+        stack, limits = self._stack, self._options.limits
+        stack.append(name)
+        if len(stack) > limits.xml_depth:
+            what = f"line {self._line()}: elements in each other to a depth over {limits.xml_depth}"
+            raise exceeded(what, limits.xml_depth, "xml_depth", line=self._line())
+        if self._refused is None:
+            self._look_for_errors(namespace, name, len(stack))
+        if self._open_ones:
+            self._open_inside(name, attributes)
+            return
+        if len(self.names) < _SHOWN_NAMES:
+            self.names[name] = None
+        if name == self._path.names[-1] and self._is_at_path():
+            self._size = 0
+            self._open_ones.append(Element(name, _local(attributes), None, self._line()))
+
+    def _line(self) -> int:
+        return self._parser.CurrentLineNumber
+
+    def _look_for_errors(self, namespace: str, name: str, depth: int) -> None:
+        if namespace == _XINCLUDE:
+            message = f"line {self._line()}: the document wants another one included (xi:{name}), which is never followed"
+            raise DeliveryError(message, "Ask for the document as a whole.", line=self._line())
+        fault = name == "Fault" and namespace in _SOAP
+        if fault or name in self._options.refuse:
+            self._what = "a SOAP Fault" if fault else f"an error (<{escape_value(name)}>)"
+            self._refused, self._refused_at = [], depth
+
+    def _is_at_path(self) -> bool:
+        names = self._path.names
+        if self._stack[-1] != names[-1] or len(self._stack) < len(names):
+            return False
+        return tuple(self._stack[-len(names) :]) == names and (len(self._stack) == len(names) or not self._path.from_root)
+
+    def _open_inside(self, name: str, attributes: dict[str, str]) -> None:
+        above = self._open_ones[-1]
+        made = (
+            Element(name, _local(attributes), above, self._line())
+            if self._climbs
+            else Element(name, _local(attributes), None, above.line)
+        )
+        above.children.append(made)
+        self._open_ones.append(made)
+        self._grow(_COSTS + sum(map(len, attributes.values())))
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        limit = self._options.limits.line_bytes
+        if self._size > limit:
+            line = self._line()
+            raise exceeded(f"line {line}: one record of more than {limit} bytes", limit, "line_bytes", line=line)
+
+    def _data(self, text: str) -> None:
+        if self._refused is not None and sum(map(len, self._refused)) < _SHOWN and text.strip():
+            self._refused.append(text.strip())
+        if self._open_ones:
+            self._open_ones[-1].parts.append(text)
+            self._grow(len(text))
+
+    def _end(self, _tag: str) -> None:
+        if self._refused is not None and len(self._stack) == self._refused_at:
+            said = escape_value(" ".join(dict.fromkeys(reversed(self._refused)))[:_SHOWN])
+            line = self._line()
+            raise DeliveryError(
+                f"line {line}: the answer is {self._what}, not stock: {said}",
+                "Ask the supplier's interface again, with the right credentials and question.",
+                code="FILE-NOT-TABLE",
+                line=line,
+            )
+        self._stack.pop()
+        if self._open_ones:
+            done = self._open_ones.pop()
+            if not self._open_ones:
+                self._complete.append(done)
+
+
+def _local(attributes: dict[str, str]) -> dict[str, str]:
+    return {key.rpartition(" ")[2]: value for key, value in attributes.items()} if attributes else attributes

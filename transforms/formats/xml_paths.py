@@ -1,0 +1,145 @@
+"""The part of XPath that feeds use, by local names (prefixes and namespaces do not count): where records and values are.
+
+Never looks into a document before a path has been checked.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_NAME = r"[^\W\d][\w.\-]*"
+_ROWS = re.compile(rf"(?P<start>//?){_NAME}(?:/{_NAME})*")
+_STEP = re.compile(rf"(?P<up>\.\.)|(?P<self>\.)|@(?P<attribute>{_NAME})|(?P<name>{_NAME}|\*)(?P<conditions>(?:\[[^\[\]]+\])*)")
+_CONDITION = re.compile(rf"\[(?:(?P<index>[1-9]\d{{0,5}})|(?P<of>@?{_NAME}|\.)\s*=\s*(?:'(?P<one>[^']*)'|\"(?P<two>[^\"]*)\"))\]")
+_SPLIT = re.compile(r"/(?![^\[]*\])")
+BLANKS = " \t\r\n"
+
+
+@dataclass(slots=True, eq=False)
+class Element:
+    """An element inside a record: its local name, attributes by local name, its own text, and what is in it."""
+
+    name: str
+    attributes: dict[str, str]
+    above: "Element | None"
+    line: int
+    parts: list[str] = field(default_factory=list)
+    children: list["Element"] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Return the element's own text without the blanks around it."""
+        return "".join(self.parts).strip(BLANKS)
+
+
+@dataclass(frozen=True, slots=True)
+class RowPath:
+    """Local names that lead to a record, from the root or (not `from_root`) from anywhere."""
+
+    names: tuple[str, ...]
+    from_root: bool
+
+    def up(self, levels: int) -> "RowPath":
+        """Return the path of the element `levels` above. Raises ValueError when the path does not name it."""
+        if levels and levels >= len(self.names):
+            msg = f"a column goes {levels} levels up: name the elements above the record in format.rows, so that this one is known"
+            raise ValueError(msg)
+        return RowPath(self.names[: len(self.names) - levels], self.from_root)
+
+
+def row_path(text: str) -> RowPath:
+    """Return where the records are. Raises ValueError when that is no path of names from the root, or from anywhere."""
+    found = _ROWS.fullmatch(text.strip())
+    if found is None:
+        msg = f'{text!r} is not the path of records: write "/stock/item" from the root, or "//item", names without prefixes'
+        raise ValueError(msg)
+    return RowPath(tuple(text.strip().lstrip("/").split("/")), found["start"] == "/")
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    of: str
+    value: str
+    index: int = 0
+
+    def holds(self, element: Element) -> bool:
+        if self.of == ".":
+            return element.text == self.value
+        if self.of.startswith("@"):
+            return element.attributes.get(self.of[1:]) == self.value
+        return any(child.name == self.of and child.text == self.value for child in element.children)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    name: str  # ".." and "." too; "@name" for an attribute
+    conditions: tuple[_Condition, ...] = ()
+
+    def apply(self, elements: list[Element]) -> list[Element]:
+        if self.name == ".":
+            return elements
+        if self.name == "..":
+            return list(dict.fromkeys(one.above for one in elements if one.above is not None))
+        return list(self._below(elements))
+
+    def _below(self, elements: list[Element]) -> Iterator[Element]:
+        for element in elements:
+            found = [child for child in element.children if self.name in {"*", child.name}]
+            for condition in self.conditions:
+                if condition.index:
+                    found = found[condition.index - 1 : condition.index]
+                else:
+                    found = [child for child in found if condition.holds(child)]
+            yield from found
+
+
+@dataclass(frozen=True, slots=True)
+class CellPath:
+    """Where a column's value is, seen from the record."""
+
+    steps: tuple[_Step, ...]
+
+    @property
+    def up(self) -> int:
+        """Return how many levels above the record the path goes."""
+        return sum(step.name == ".." for step in self.steps)
+
+    def find(self, record: Element) -> list[Element | str]:
+        """Return the elements (or attribute values) that the path leads to."""
+        found = [record]
+        for step in self.steps:
+            if step.name.startswith("@"):
+                return [one.attributes[step.name[1:]] for one in found if step.name[1:] in one.attributes]
+            found = step.apply(found)
+        return list(found)
+
+
+def cell_path(text: str) -> CellPath:
+    """Return where a column's value is. Raises ValueError when `text` is no such path."""
+    steps = [_step(part, text) for part in _SPLIT.split(text.strip())]
+    down = next((at for at, step in enumerate(steps) if step.name != ".."), len(steps))
+    if any(step.name == ".." for step in steps[down:]) or any(step.name.startswith("@") for step in steps[:-1]):
+        msg = f"{text!r}: .. comes first, and @attribute last"
+        raise ValueError(msg)
+    return CellPath(tuple(steps))
+
+
+def _step(part: str, whole: str) -> _Step:
+    found = _STEP.fullmatch(part)
+    if found is None:
+        msg = f"{whole!r} is not a path: cannot read {part!r}; write for example price, ../partId, @id or Price[Type='02']/Amount"
+        raise ValueError(msg)
+    if found["attribute"]:
+        return _Step("@" + found["attribute"])
+    texts = re.findall(r"\[[^\[\]]+\]", found["conditions"] or "")
+    return _Step(found["up"] or found["self"] or found["name"], tuple(_condition(text, whole) for text in texts))
+
+
+def _condition(text: str, whole: str) -> _Condition:
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        msg = f"{whole!r}: cannot read the condition {text}; write [child='value'], [@attribute='value'], [.='value'] or [1]"
+        raise ValueError(msg)
+    if found["index"]:
+        return _Condition("", "", int(found["index"]))
+    return _Condition(found["of"], found["one"] if found["one"] is not None else found["two"])
