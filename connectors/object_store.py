@@ -14,7 +14,7 @@ from pydantic import model_validator
 
 from connectors.http import is_loopback
 from connectors.object_folder import ObjectFolder
-from connectors.pickup import Poll, clear_up, fetch_new
+from connectors.pickup import Poll, clear_up, fetch_new, put_answer
 from connectors.selection import SelectionOptions
 from connectors.spool import Limits
 from schemas.connections import Connection, Secret
@@ -75,6 +75,10 @@ class ObjectStoreSource:
         """Leave, move or delete a committed object; safe to repeat, and new content under the same name stays."""
         if self._options.after != "leave":
             clear_up(self._folder(), self._options, reference)
+
+    def answer(self, name: str, content: bytes) -> bool:
+        """Put an acknowledgement into `answers_to`, if there is one; see `protocols.Answering`."""
+        return self._options.answers_to is not None and put_answer(self._folder(), self._options, name, content)
 
     def _folder(self) -> ObjectFolder:
         store = open_store(self._options, self._connection)

@@ -1,6 +1,6 @@
 """A folder served as one bucket, as the Amazon S3 API Reference says (API version 2006-03-01): signatures are checked.
 
-ListObjectsV2, HeadBucket, HeadObject, GetObject with Range, CopyObject and DeleteObject; path-style addresses.
+ListObjectsV2, HeadBucket, HeadObject, GetObject with Range, PutObject, CopyObject and DeleteObject; path-style addresses.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class Bucket:
             return reply(200) if request.method == "HEAD" else self._listing(parse_qs(parts.query, keep_blank_values=True))
         path = self._root / fsdecode(key)
         if request.method == "PUT":
-            return self._copied(request, path)
+            return self._copied(request, path) if "x-amz-copy-source" in request.headers else _stored(request, path)
         if path.is_symlink() or not path.is_file():
             return reply(204, content_length="") if request.method == "DELETE" else _error(404, "NoSuchKey", request)
         if request.method == "DELETE":
@@ -107,6 +107,19 @@ class Bucket:
         path = self._root / key
         told = f"<LastModified>{_time(path)}</LastModified><ETag>{escape(_tag(path))}</ETag><Size>{path.stat().st_size}</Size>"
         return f"<Contents><Key>{quote(key)}</Key>{told}<StorageClass>STANDARD</StorageClass></Contents>"
+
+
+def _stored(request: Request, path: Path) -> bytes:
+    """PutObject; a body in signed or trailed chunks (Content-Encoding: aws-chunked) is put together."""
+    content = request.body
+    if "aws-chunked" in request.headers.get("content-encoding", ""):
+        content, rest = b"", request.body
+        while (size := int(rest.partition(b"\r\n")[0].partition(b";")[0], 16)) > 0:
+            rest = rest.partition(b"\r\n")[2]
+            content, rest = content + rest[:size], rest[size + 2 :]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return reply(200, ETag=_tag(path))
 
 
 def _rolled_up(key: str, prefix: str, delimiter: str) -> str:
