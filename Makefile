@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.synced
 WORKERS ?= 2
 
-.PHONY: help demo test check fmt docs airflow airflow-celery bench model concurrency crash mutants clean
+.PHONY: help demo test check fuzz fmt docs airflow airflow-celery bench model concurrency crash mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -17,6 +17,9 @@ demo: $(READY)  ## show everything at work on this machine; ONCE=1 ends by itsel
 
 test: $(READY)  ## all tests; skipped ones are counted and shown
 	$(BIN)/pytest -n $(WORKERS)
+
+fuzz: $(READY)  ## damaged EDI files at random through both readers (RUNS=10000 SEED=1)
+	@$(BIN)/python -m tests.fuzz.edi --runs $(or $(RUNS),10000) --seed $(or $(SEED),1)
 
 check: $(READY)  ## lint, format, types, import rules, compose file, generated pages
 	$(BIN)/ruff check

@@ -35,7 +35,7 @@ def is_partial(staged: "Staged") -> bool:
 
 
 def answers_to(app: App, config: Feed, delivery: deliveries.Delivery) -> "list[Answer]":
-    """Return the acknowledgements of an ended EDI delivery, from its archived bytes; none for other formats, or without an envelope.
+    """Return the acknowledgements of an ended EDI delivery, from its archived bytes; none of other formats or without envelope.
 
     Raises PermanentError when the bytes are missing from the archive.
     """
@@ -67,7 +67,8 @@ def replayed(job: Job, staged: "Staged") -> list[Finding]:
         Finding(
             "EDI-REPLAY",
             "hold",
-            f"{name} {key.rpartition(' ')[2]} seen before: delivery {earlier} has the same sender, receiver and number, and other content",
+            f"{name} {key.rpartition(' ')[2]} seen before: delivery {earlier} has the same sender, receiver and number, "
+            "and other content",
             "Ask the supplier for an interchange under a new control number; release this one only if the number was reset.",
         )
         for key, earlier in found

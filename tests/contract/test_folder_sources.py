@@ -159,3 +159,24 @@ def test_a_missing_folder_is_a_mistake_and_what_is_there_is_named(harness):
         harness.fetch(path=wrong)
     assert "outgiong" in caught.value.message
     assert "outgoing" in caught.value.hint
+
+
+def test_an_answer_is_put_whole_under_its_name_and_again_is_the_same_file(harness):
+    source, _ = harness.load(answers_to="answers")
+    for _ in range(2):
+        assert source.answer("000000700-997.x12", b"ISA*00*...~" * 20_000) is True
+    assert [(p.name, p.read_bytes()) for p in (harness.outside / "answers").iterdir()] == [
+        ("000000700-997.x12", b"ISA*00*...~" * 20_000)
+    ]
+
+
+def test_without_a_place_for_answers_none_is_put(harness):
+    source, _ = harness.load()
+    before = everything(harness.outside)
+    assert source.answer("000000700-997.x12", b"ISA") is False
+    assert everything(harness.outside) == before
+
+
+def test_answers_never_go_where_files_are_read(harness):
+    with pytest.raises(ConfigError, match="answers_to"):
+        harness.load(answers_to=".")

@@ -69,7 +69,7 @@ def _x12(level: Level, kind: str, control: int, at: datetime, *, repeated: bool)
     ]  # fmt: skip
     groups = [group for group in level.parts if group.kind == "GS" and group.header[0] != "FA"]
     if ta1_codes(level, repeated=repeated)[0] != "R" and groups:
-        segments += _acknowledged(groups, kind, control, at, receiver[2], sender[2])
+        segments += _acknowledged(groups, kind, control, at, ours=receiver[2], theirs=sender[2])
         segments.append(("IEA", "1", f"{control:09}"))
     else:
         segments.append(("IEA", "0", f"{control:09}"))
@@ -86,7 +86,7 @@ def ta1_codes(level: Level, *, repeated: bool = False) -> tuple[str, str]:
     return ("E", level.faults[0].code) if level.faults else ("A", "000")
 
 
-def _acknowledged(groups: list[Level], kind: str, control: int, at: datetime, ours: str, theirs: str) -> list[Sequence[str]]:
+def _acknowledged(groups: list[Level], kind: str, control: int, at: datetime, *, ours: str, theirs: str) -> list[Sequence[str]]:
     version = _GUIDE if kind == "999" else "004010"
     segments: list[Sequence[str]] = [("GS", "FA", ours, theirs, f"{at:%Y%m%d}", f"{at:%H%M}", str(control), "X", version)]
     for place, group in enumerate(groups, 1):

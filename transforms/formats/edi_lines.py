@@ -3,7 +3,7 @@
 Never adds quantities up, and never takes one for another: what two quantities of one kind disagree about is rejected.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -38,17 +38,13 @@ class Quantity(NamedTuple):
 class Line:
     """A line item while its segments are read. `last_wins`: later balances replace earlier ones (after movements)."""
 
-    __slots__ = (
-        "buyer_sku", "cost", "currency", "description", "gtin", "last_wins", "location", "lot", "mpn", "price", "price_kind",
-        "quantities", "segment", "sku", "status",
-    )  # fmt: skip
+    # defaults of the class: most lines set few of them
+    sku = buyer_sku = gtin = mpn = location = lot = status = description = cost = price = price_kind = currency = ""
+    last_wins = False
 
     def __init__(self, segment: int) -> None:
         self.segment = segment
-        self.sku = self.buyer_sku = self.gtin = self.mpn = self.location = self.lot = self.status = self.description = ""
-        self.cost = self.price = self.price_kind = self.currency = ""
         self.quantities: list[Quantity] = []
-        self.last_wins = False
 
 
 class Heading(NamedTuple):
@@ -101,7 +97,7 @@ class Rows:
             amounts = ["", "", ""]
             if kind in _SLOT:
                 amounts[_SLOT[kind]] = text
-            self._append(line, heading, place, amounts, unit, date)
+            self._append(line, heading, place, amounts, unit=unit, date=date)
             return
         for location, found in self._by_location(quantities, place).items():
             self._add_at(line, heading, location, found)
@@ -128,7 +124,7 @@ class Rows:
                 self._refuse(line, quantity, amounts[slot])
                 return
             amounts[slot] = quantity.text
-        self._append(line, heading, location, amounts, unit or (found[0].unit if found else ""), date)
+        self._append(line, heading, location, amounts, unit=unit or (found[0].unit if found else ""), date=date)
 
     def _refuse(self, line: Line, quantity: Quantity, other: str) -> None:
         self.number += 1
@@ -139,7 +135,7 @@ class Rows:
             )
         )
 
-    def _append(self, line: Line, heading: Heading, location: str, amounts: list[str], unit: str, date: str) -> None:
+    def _append(self, line: Line, heading: Heading, location: str, amounts: list[str], *, unit: str, date: str) -> None:
         self.number += 1
         available, on_hand, on_order = amounts
         row = (
@@ -159,13 +155,20 @@ class Rows:
             self._kept = {}
         skipped = {"overtaken": self._overtaken} if self._overtaken else {}
         self._overtaken = 0
-        columns = list(zip(*self._rows, strict=True)) or [()] * (len(HEADER) + 2)
+        columns: list[Sequence[Any]] = list(zip(*self._rows, strict=True)) or [()] * (len(HEADER) + 2)
         names = ("row", "line", *(f"c{n}" for n in range(len(HEADER))))
         types = (pl.Int64, pl.Int64, *(pl.String,) * len(HEADER))
-        series = [pl.Series(name, values, dtype=kind) for name, values, kind in zip(names, columns, types, strict=True)]
+        series = [_series(name, values, kind) for name, values, kind in zip(names, columns, types, strict=True)]
         batch = RawBatch(HEADER, pl.DataFrame(series), tuple(self._rejections), (), skipped, reading, notes)
         self._rows, self._rejections = [], []
         return batch
+
+
+def _series(name: str, values: Sequence[Any], kind: Any) -> pl.Series:
+    """Return a column; one value all over, as most columns of a message have, is not copied cell by cell."""
+    if values and values.count(values[0]) == len(values):
+        return pl.repeat(values[0], len(values), dtype=kind, eager=True).alias(name)
+    return pl.Series(name, values, dtype=kind)
 
 
 def observations(line: Line, heading: Heading, options: EdiOptions, number: int) -> Iterator[dict[str, Any]]:
@@ -212,4 +215,4 @@ def plain_number(text: str) -> str | None:
 
 
 def _iso(date: str) -> str | None:
-    return f"{date[:4]}-{date[4:6]}-{date[6:8]}" if len(date) == 8 and date.isdigit() else None
+    return f"{date[:4]}-{date[4:6]}-{date[6:8]}" if len(date) == len("CCYYMMDD") and date.isdigit() else None

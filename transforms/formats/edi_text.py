@@ -4,7 +4,6 @@ Never holds more of a file than one block and the segment that is cut by its end
 """
 
 import codecs
-import re
 from collections.abc import Iterator
 from typing import IO
 
@@ -16,8 +15,10 @@ from transforms.formats.limits import exceeded
 
 _BOM = "\ufeff"
 NOISE = " \t\r\n"
+_FIRST = 64  # bytes by which other formats are known
 _SCANNED = 4_194_304
 _OVERLAP = 100
+_NOISE_BYTES = NOISE.encode()
 
 
 def blocks(stream: IO[bytes], options: EdiOptions, encoding: str) -> Iterator[str]:
@@ -28,7 +29,7 @@ def blocks(stream: IO[bytes], options: EdiOptions, encoding: str) -> Iterator[st
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     total = 0
     is_first = True
-    while data := _read(stream, max(options.block_bytes, 4096) if is_first else options.block_bytes):
+    while data := _read(stream, max(options.block_bytes, _FIRST) if is_first else options.block_bytes):
         if is_first and (what := not_text(data) or not_a_table(data)):
             raise unreadable(
                 f"line 1: this is {what}, not an EDI interchange", "Check what the source delivers.", code="FILE-NOT-TABLE"
@@ -66,14 +67,17 @@ def _decoded(decoder: codecs.IncrementalDecoder, data: bytes, encoding: str, tot
 
 
 def holds_several(stream: IO[bytes], mark: bytes) -> bool:
-    """Return whether `mark`, with which each interchange begins, occurs more than once after a line end or a separator."""
-    pattern, found, rest = re.compile(rb"(?:^|[^A-Za-z0-9 ])\s*" + mark + rb"[^A-Za-z0-9 ]"), 0, b""
+    """Return whether `mark`, with which each interchange begins, occurs more than once where a segment may begin."""
+    found, rest = 0, b""
     while data := stream.read(_SCANNED):
         text = rest + data
-        last = None
-        for last in pattern.finditer(text):
-            found += 1
+        at = text.find(mark)
+        while at >= 0:
+            before = text[max(0, at - _OVERLAP) : at].rstrip(_NOISE_BYTES)[-1:]
+            found += not before.isalnum() and not text[at + len(mark) : at + len(mark) + 1].isalnum()
+            at = text.find(mark, at + 1)
         if found > 1:
             return True
-        rest = text[max(len(text) - _OVERLAP, last.end() - 1 if last else 0) :]
+        # a mark in what is kept would be counted again: it is cut off behind the last one
+        rest = text[max(len(text) - _OVERLAP, text.rfind(mark) + 1) :]
     return False

@@ -23,6 +23,9 @@ _FUTURE_DATES = frozenset({"018", "169", "371", "017", "002", "139"})
 _LINE_DATES = frozenset({"018", "169", "371", "017", "139"})
 _OUR_COST = frozenset({"UCP", "CON", "DIS", "WHL", "NET"})
 _OTHER_PRICES = frozenset({"MSR", "RES", "RTL", "CAT", "LPR"})
+_ENVELOPE = frozenset({"SE", "ST", "GS", "GE", "ISA", "IEA"})
+_KNOWN = frozenset({"MEA", "PER", "PKG", "SAC", "MAN", "CS", "DD", "G53", "PCT", "LDT", "LM", "LQ", "SLN", "N2", "N3", "N4", "PO4"})
+_MOST_PLANS = 1_000  # of different patterns of qualifiers
 _QUALIFIER = re.compile(r"[A-Z0-9]{2}")
 
 
@@ -70,11 +73,16 @@ class X12Reader:
         self._fragments = options.envelope == "optional"
         self._envelope = Envelope(self.report, options.tolerate, fragments=self._fragments)
         self._at = 0
-        self._is_stock_seen = False
+        self._part = ":"
+        self._is_stock_seen = self._is_stock = False
+        self._plans: dict[tuple[str, ...], tuple[tuple[str, int], ...]] = {}
         self._message: Level | None = None
         self._reset_message()
         skus, gtins = options.sku_qualifiers, options.gtin_qualifiers
-        self._wanted = (("sku", skus), ("gtin", gtins), ("buyer_sku", options.buyer_qualifiers), ("mpn", options.mpn_qualifiers))
+        self._wanted = (
+            ("sku", skus), ("gtin", gtins), ("buyer_sku", options.buyer_qualifiers), ("mpn", options.mpn_qualifiers),
+            ("location", ("DV",)), ("lot", ("LT",)),
+        )  # fmt: skip
         self._content: dict[str, Callable[[list[str]], None]] = {
             "BIA": self._bia, "CUR": self._cur, "N1": self._n1, "REF": self._ref, "QTY": self._qty, "UIT": self._uit,
             "SDQ": self._sdq, "SCH": self._sch, "CTP": self._ctp, "PID": self._pid, "DTM": self._dtm, "LS": self._ls,
@@ -84,32 +92,30 @@ class X12Reader:
     def lines(self, pieces: Iterator[str]) -> Iterator[tuple[Line, Heading]]:
         """Yield each line item once it is complete; its rows are in `rows` by then."""
         segments = Segments(pieces, self._options.limits.line_bytes, fragments=self._fragments)
-        content, envelope, limit = self._content, self._envelope, self._options.limits.rows
-        is_strange = _SEGMENT_ID.fullmatch
+        content, known = self._content, _KNOWN
         for segment in segments:
             self._at += 1
             tag = segment[0]
             if tag == "LIN":
-                if self._stock():
-                    if self._line is not None:
-                        yield self._finished()
-                    self._lin(segment)
-                    if self._line_count > limit:
-                        raise exceeded(f"segment {self._at}: more than {limit} line items", limit, "rows", line=self._at)
-            elif tag in content:
-                if self._stock():
-                    content[tag](segment)
-            elif tag in ("SE", "ST", "GS", "GE", "ISA", "IEA"):
                 if self._line is not None:
                     yield self._finished()
-                self._enclosing(tag, segment, segments)
-            elif not is_strange(tag):
-                self._strange(tag)
+                self._lin(segment)
+            elif tag in content:
+                if self._is_stock or self._stock():
+                    content[tag](segment)
+            elif tag not in known:
+                if self._line is not None and tag in _ENVELOPE:
+                    yield self._finished()
+                self._other(tag, segment, segments)
         if self._line is not None:
             yield self._finished()
-        if self._fragments and self._message is not None and self._message.said == "" and envelope.message is None:
-            self._end_message()
-        envelope.end(self._at)
+        self._envelope.end(self._at)
+
+    def _other(self, tag: str, segment: list[str], segments: Segments) -> None:
+        if tag in _ENVELOPE:
+            self._enclosing(tag, segment, segments)
+        elif not _SEGMENT_ID.fullmatch(tag):
+            self._strange(tag)
 
     def _stock(self) -> bool:
         """Return whether the present segment belongs to a stock message; a fragment may begin without ST."""
@@ -119,6 +125,7 @@ class X12Reader:
             self._strange_place()
             return False
         self._message = Level("846", "", is_stock=True)
+        self._is_stock = True
         self.report.interchanges.append(Level("ISA", "", parts=[self._message]))
         self.report.stock_messages += 1
         self._reset_message()
@@ -135,7 +142,7 @@ class X12Reader:
         if tag == "ST":
             self._message = level = envelope.open_message(segment, self._at)
             self._reset_message()
-            level.is_stock = level.kind == "846"
+            self._is_stock = level.is_stock = level.kind == "846"
             if level.is_stock:
                 self.report.stock_messages += 1
             else:
@@ -144,14 +151,15 @@ class X12Reader:
         elif tag == "SE":
             self._end_message()
             envelope.close_message(segment, self._at)
-            self._message = None
+            self._message, self._is_stock = None, False
         elif tag == "GS":
             envelope.open_group(segment, self._at)
         elif tag == "GE":
             envelope.close_group(segment, self._at)
         elif tag == "ISA":
-            self._message = None
+            self._message, self._is_stock = None, False
             self.rows.next_turn()
+            self._part = segments.delimiters.component or ":"
             envelope.open_interchange(segment, segments.delimiters, self._at)
         else:
             envelope.close_interchange(segment, self._at)
@@ -251,28 +259,39 @@ class X12Reader:
             self._heading = self._heading._replace(location=place)
 
     def _lin(self, segment: list[str]) -> None:
+        if not (self._is_stock or self._stock()):
+            return
         self._line_count += 1
+        if self._line_count > self._options.limits.rows:
+            limit = self._options.limits.rows
+            raise exceeded(f"segment {self._at}: more than {limit} line items", limit, "rows", line=self._at)
         self._line = line = Line(self._at)
-        ids: dict[str, str] = {}
-        for at in range(2, len(segment) - 1, 2):
-            code = segment[at]
-            if code and code not in ids:
-                ids[code] = segment[at + 1]
-        bad = next((code for code in ids if not _QUALIFIER.fullmatch(code)), None)
-        if bad is not None:
-            number = next(at for at in range(2, len(segment), 2) if segment[at] == bad)
-            self._fault(
-                f"LIN{number:02} {bad!r} is no qualifier: pairs are shifted", "LIN", element=number, element_code="7", value=bad
-            )
-        for name, codes in self._wanted:
-            for code in codes:
-                if code in ids:
-                    setattr(line, name, ids[code])
-                    break
+        pattern = tuple(segment[2::2])
+        plan = self._plans.get(pattern)
+        if plan is None:
+            plan = self._plan(pattern)
+        for name, at in plan:
+            if at < len(segment):
+                setattr(line, name, segment[at].strip())
         if not line.sku and line.gtin and not line.gtin.isdigit():
             line.sku = line.gtin  # a SKU under a barcode's qualifier
-        line.location = ids.get("DV", "")
-        line.lot = ids.get("LT", "")
+
+    def _plan(self, pattern: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+        """Return which element gives which field, for lines with these qualifiers; suppliers use few patterns."""
+        places: dict[str, int] = {}
+        for number, code in enumerate(pattern):
+            if code and code not in places:
+                places[code] = 2 * number + 3
+            if code and not _QUALIFIER.fullmatch(code):
+                at = 2 * number + 2
+                told = f"LIN{at:02} {code!r} is no qualifier: pairs are shifted"
+                self._fault(told, "LIN", element=at, element_code="7", value=code)
+                return ()
+        found = [(name, next((places[c] for c in codes if c in places), 0)) for name, codes in self._wanted]
+        plan = tuple((name, at) for name, at in found if at)
+        if len(self._plans) < _MOST_PLANS:
+            self._plans[pattern] = plan
+        return plan
 
     def _qty(self, segment: list[str]) -> None:
         line = self._line
@@ -280,21 +299,19 @@ class X12Reader:
         if line is None:
             self._fault("QTY stands before the first LIN", "QTY", segment_code="7")
             return
-        code, text = _at(segment, 1), _at(segment, 2)
+        code, text, unit, *_ = segment[1:4] if len(segment) > 3 else [*segment[1:], "", "", ""]  # noqa: PLR2004 - QTY03
+        if unit and self._part in unit:
+            unit = unit.split(self._part)[0]
         kind = self._kinds.get(code, "unmapped")
-        unit = _at(segment, 3).split(self._component())[0] if len(segment) > 3 else ""  # noqa: PLR2004 - QTY03
-        line.quantities.append(Quantity(kind, code, text, unit, self._loop_location, "", self._at))
-        number = _number(text)
+        line.quantities.append(Quantity(kind, code, text.strip(), unit, self._loop_location, "", self._at))
+        number = int(text) if text.isascii() and text.isdigit() else _number(text.strip())
         self._total += number
         if kind == "available":
             self._total_available += number
 
-    def _component(self) -> str:
-        return self.report.delimiters[1:2] or ":"
-
     def _uit(self, segment: list[str]) -> None:
         if self._line is not None and self._line.quantities and not self._line.quantities[-1].unit:
-            self._line.quantities[-1] = self._line.quantities[-1]._replace(unit=_at(segment, 1).split(self._component())[0])
+            self._line.quantities[-1] = self._line.quantities[-1]._replace(unit=_at(segment, 1).split(self._part)[0])
 
     def _sdq(self, segment: list[str]) -> None:
         line = self._line

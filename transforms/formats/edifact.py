@@ -98,7 +98,7 @@ class EdifactReader:
     def lines(self, pieces: Iterator[str]) -> Iterator[tuple[Line, Heading]]:
         """Yield each line item once it is complete; its rows are in `rows` by then."""
         segments = Segments(pieces, self._options.limits.line_bytes, fragments=self._fragments)
-        content, limit = self._content, self._options.limits.rows
+        content = self._content
         for segment in segments:
             self._at_segment += 1
             tag = segment[0][:3]
@@ -107,11 +107,8 @@ class EdifactReader:
                     yield self._finished()
                 if tag != "LIN":
                     self._enclosing(tag, segment, segments)
-                elif self._stock():
+                else:
                     self._lin(segment)
-                    if self._line_total > limit:
-                        place = self._at_segment
-                        raise exceeded(f"segment {place}: more than {limit} line items", limit, "rows", line=place)
             elif tag in content:
                 if self._stock():
                     content[tag](segment)
@@ -265,8 +262,13 @@ class EdifactReader:
             self._line.currency = currency
 
     def _lin(self, segment: list[str]) -> None:
+        if not self._stock():
+            return
         self._line_count += 1
         self._line_total += 1
+        if self._line_total > self._options.limits.rows:
+            place, limit = self._at_segment, self._options.limits.rows
+            raise exceeded(f"segment {place}: more than {limit} line items", limit, "rows", line=place)
         self._begin_line()
         self._take_id(self._parts(segment, 3))
 

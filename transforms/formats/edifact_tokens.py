@@ -38,7 +38,7 @@ def from_una(una: str) -> Separators:
     hint = "UNA is followed by six characters: component, element, decimal mark, release, blank, terminator, all different."
     if len(una) < _UNA_LENGTH:
         raise unreadable("segment 1: the file ends inside UNA", hint, code="FILE-TRUNCATED", value=una)
-    component, element, decimal, release, _, terminator = una[3:_UNA_LENGTH]
+    component, element, decimal, release, _, terminator = list(una[3:_UNA_LENGTH])
     used = [component, element, terminator, *([] if release == " " else [release])]
     if len(set(used)) < len(used) or any(c.isalnum() or c == " " for c in used):
         raise unreadable("segment 1: the separators of UNA are not different from each other or from data", hint, value=una)
@@ -77,12 +77,12 @@ class Segments:
         starts = _STARTS if self._fragments else ("UNB",)
         if not any(self._raw.startswith(start + _STANDARD.element) for start in starts):
             raise unreadable(
-                f"segment 1: neither UNA nor UNB begins this file but {escape_value(self._raw[:10])!r}: this is no EDIFACT interchange",
+                f"segment 1: not UNA or UNB but {escape_value(self._raw[:10])!r} begins this file: this is no EDIFACT interchange",
                 'Send the whole interchange; envelope = "optional" reads a message without one.',
                 value=self._raw[:20],
             )
         # some senders end segments with a line feed, and say so nowhere
-        ends_lines = "'" not in self._raw and "\n" in self._raw
+        ends_lines = "'" not in self._raw[:_HEAD] and "\n" in self._raw[:_HEAD]
         return _STANDARD._replace(terminator="\n") if ends_lines else _STANDARD
 
     def _interchange(self) -> Iterator[list[str]]:
@@ -110,7 +110,7 @@ class Segments:
             self._raw += more
         if self._raw:
             raise unreadable(
-                f"segment {number + 1}: a release character {escape_value(self._raw)!r} stands at the end of file and releases nothing",
+                f"segment {number + 1}: at the end of file stands a release character, {escape_value(self._raw)!r}, alone",
                 "Send the whole file again.",
                 line=number + 1,
                 code="FILE-TRUNCATED",

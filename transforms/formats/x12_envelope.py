@@ -16,7 +16,7 @@ _ISA_NOTES = {
     1: "010", 2: "011", 3: "012", 4: "013", 5: "005", 6: "006", 7: "007", 8: "008", 9: "014", 10: "015", 11: "016", 12: "017",
     13: "018", 14: "019", 15: "020",
 }  # fmt: skip
-_CONTROL = re.compile(r"[0-9A-Za-z]{4,9}")
+_CONTROL = re.compile(r"[0-9A-Za-z]{1,9}")
 
 
 class Envelope:
@@ -49,7 +49,8 @@ class Envelope:
         tolerated = "ISA-WIDTH" in self._tolerate
         wrong = [(n, len(f), w) for n, (f, w) in enumerate(zip(fields, _WIDTHS, strict=False), 1) if len(f) != w]
         for number, length, width in wrong:
-            message = f"ISA{number:02} has {length} characters, not {width} (ISA is {delimiters.isa_length} characters, not {_ISA_LENGTH})"
+            whole = f"ISA is {delimiters.isa_length} characters, not {_ISA_LENGTH}"
+            message = f"ISA{number:02} has {length} characters, not {width} ({whole})"
             level.add(
                 Fault(message, _ISA_NOTES[number], "ISA", element=number, value=fields[number - 1], at=at, tolerated=tolerated)
             )
@@ -112,8 +113,7 @@ class Envelope:
                 message = f"GS01 {self.group.header[0]} is not the group of an 846 (IB)"
                 self.group.add(Fault(message, "1", "GS", element=1, value=self.group.header[0], at=at, tolerated=tolerated))
         if not _CONTROL.fullmatch(control) and not self._fragments:
-            if not re.fullmatch(r"\d{1,3}", control):
-                level.add(Fault(f"ST02 {control!r} is not a control number", "7", "ST", 1, element=2, value=control, at=at))
+            level.add(Fault(f"ST02 {control!r} is not a control number", "7", "ST", 1, element=2, value=control, at=at))
         if control in self._seen_messages:
             level.add(Fault(f"ST02 {control} occurs twice in its group", "23", "ST", 1, element=2, value=control, at=at))
         self._seen_messages.add(control)

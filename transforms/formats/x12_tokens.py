@@ -51,7 +51,7 @@ def guess_delimiters(head: str) -> Delimiters | None:
     name = next((start for start in _FRAGMENT_STARTS if head.startswith(start)), None)
     if name is None or not head[len(name) : len(name) + 1].strip() or head[len(name)].isalnum():
         return None
-    return Delimiters(head[len(name)], "", "~" if "~" in head else "\n", 0)
+    return Delimiters(head[len(name)], "", "~" if "~" in head[:_LONGEST_ISA] else "\n", 0)
 
 
 class Segments:

@@ -5,12 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.unit.formats.edi_making import invrpt, lines, x12
 from transforms.formats import edi_x12, edifact
 from transforms.formats.edi_answers import answers
 from transforms.formats.edi_options import EdifactOptions, X12Options
 from transforms.formats.edi_report import Report
-
-from tests.unit.formats.edi_making import invrpt, lines, x12
 
 AT = datetime(2026, 11, 23, 13, 5, tzinfo=UTC)
 
