@@ -26,7 +26,8 @@ def x12(lines: int) -> Iterator[str]:
 
 def edifact(lines: int) -> Iterator[str]:
     """Yield the parts of an INVRPT with so many line items."""
-    yield "UNA:+.? 'UNB+UNOC:3+SUPPLIER:14+BUYER:14+261123:1253+905'UNH+1+INVRPT:D:96A:UN:EAN004'BGM+35+STK1+9'DTM+137:20261123:102'"
+    yield "UNA:+.? 'UNB+UNOC:3+SUPPLIER:14+BUYER:14+261123:1253+905'UNH+1+INVRPT:D:96A:UN:EAN004'"
+    yield "BGM+35+STK1+9'DTM+137:20261123:102'"
     for n in range(1, lines + 1):
         yield f"LIN+{n}++4006381333931:EN'PIA+5+AB-{n:07}:SA'QTY+145:{n % 500}:PCE'"
     yield f"UNT+{lines * 3 + 4}+1'UNZ+1+905'"

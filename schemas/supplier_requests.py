@@ -33,5 +33,11 @@ REQUESTS: Mapping[str, str] = {
     "VALUE-UNKNOWN": "One of the values that were agreed for this column.",
     "VALUE-TYPE": "One text or plain number; article numbers and barcodes as text.",
     "VALUE-SEVERAL": "One value, or a mark that tells which of them is meant.",
+    "EDI-ENVELOPE": "The interchange with right counts and control numbers, under a new control number.",
+    "EDI-SEGMENT": "The message with all mandatory segments, each as the guide says, under a new control number.",
+    "EDI-TYPE": "An inventory report: an 846 or an INVRPT.",
+    "EDI-QTY-TWICE": "One quantity of each kind for each article and location.",
+    "MAIL-LIMIT": "The file as a plain attachment of a small mail.",
+    "MAIL-LINK": "The file as an attachment, or a link that works without a login.",
     "EXPECT-FAILED": "A value that meets what was agreed for this column.",
 }

@@ -37,8 +37,10 @@ EDIFACT_SEEDS = (
     invrpt("LIN+1++A:SA", "QTY+145:3", una="").replace(b"'", b"\n"),
     invrpt("LIN+1++A:SA", "QTY+145:3").replace(b"UNA:+.? '", b"UNA:+,! '"),
 )
-PIECES = (b"ISA", b"*", b"~", b"GS*", b"ST*846*", b"SE*", b"IEA", b"UNA", b"UNB+", b"UNH+", b"UNZ", b"'", b"?", b"+", b":", b"\x00", b"\xff",
-          b"\n", b"\r\n", b" ", b"LIN", b"QTY", b"99999999999999999999", b"\xc3\xa9", b"'" * 9, b"~" * 9)  # fmt: skip
+PIECES = (
+    b"ISA", b"*", b"~", b"GS*", b"ST*846*", b"SE*", b"IEA", b"UNA", b"UNB+", b"UNH+", b"UNZ", b"'", b"?", b"+", b":", b"LIN", b"QTY",
+    b"\x00", b"\xff", b"\n", b"\r\n", b" ", b"99999999999999999999", b"\xc3\xa9", b"'" * 9, b"~" * 9,
+)  # fmt: skip
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:

@@ -130,10 +130,11 @@ def test_every_command_explains_itself_in_80_columns_with_an_example(path, comma
 
 def test_every_promised_command_is_there():
     promised = (
-        "init, demo, feeds list, feeds check, feeds try, feeds release, feeds audit, feeds template, sync, allocate, publish, "
-        "reconcile, deliveries list, deliveries show, deliveries release, deliveries reject, deliveries undo, deliveries replay, "
-        "rejections list, rejections export, inventory show, inventory export, channels list, channels preview, channels approve, "
-        "channels pause, channels resume, channels rollback, why, db upgrade, db check, db roles, sweep"
+        "init, demo, feeds list, feeds check, feeds try, feeds release, feeds audit, feeds template, feeds token, sync, "
+        "allocate, publish, reconcile, deliveries list, deliveries show, deliveries release, deliveries reject, "
+        "deliveries undo, deliveries replay, deliveries add, rejections list, rejections export, inventory show, "
+        "inventory export, channels list, channels preview, channels approve, channels pause, channels resume, "
+        "channels rollback, why, db upgrade, db check, db roles, sweep, serve-uploads"
     )
     there = {" ".join(path) for path, command in every_command(stockfeed) if not isinstance(command, click.Group)}
     assert there == set(promised.split(", "))
@@ -141,7 +142,7 @@ def test_every_promised_command_is_there():
 
 
 def test_every_read_can_answer_in_json():
-    silent = {"demo", "feeds template", "rejections export", "inventory export"}
+    silent = {"demo", "serve-uploads", "feeds template", "rejections export", "inventory export"}
     for path, command in every_command(stockfeed):
         if not isinstance(command, click.Group) and " ".join(path) not in silent:
             assert "as_json" in {p.name for p in command.params}, path
