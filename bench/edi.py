@@ -4,7 +4,6 @@ A line is LIN, QTY and one segment more, as most suppliers send. The limits are 
 """
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+_ROUNDS = 3
 LIMITS = {"edi_x12": 150_000, "edifact": 60_000}
 _ISA = "ISA*00*          *00*          *ZZ*SUPPLIER       *ZZ*BUYER          *261123*1253*U*00401*000000905*0*P*>~"
 
@@ -26,8 +26,8 @@ def x12(lines: int) -> Iterator[str]:
 
 def edifact(lines: int) -> Iterator[str]:
     """Yield the parts of an INVRPT with so many line items."""
-    yield "UNA:+.? 'UNB+UNOC:3+SUPPLIER:14+BUYER:14+261123:1253+905'UNH+1+INVRPT:D:96A:UN:EAN004'"
-    yield "BGM+35+STK1+9'DTM+137:20261123:102'"
+    yield "UNA:+.? 'UNB+UNOC:3+SUPPLIER:14+BUYER:14+261123:1253+905'"
+    yield "UNH+1+INVRPT:D:96A:UN:EAN004'BGM+35+STK1+9'DTM+137:20261123:102'"
     for n in range(1, lines + 1):
         yield f"LIN+{n}++4006381333931:EN'PIA+5+AB-{n:07}:SA'QTY+145:{n % 500}:PCE'"
     yield f"UNT+{lines * 3 + 4}+1'UNZ+1+905'"
@@ -39,12 +39,18 @@ def measure(kind: str, path: Path) -> None:
     from transforms.formats.registry import load_reader
 
     read, options = load_reader(kind), X12Options() if kind == "edi_x12" else EdifactOptions()
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    rows = sum(batch.frame.height for batch in read(lambda: path.open("rb"), options))
-    seconds, after = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        f"{kind}: {rows} line items, {rows / seconds:,.0f} a CPU second (at least {LIMITS[kind]:,}), +{(after - before) // 1024} MB"
-    )
+    before, fastest, rows = _peak(), float("inf"), 0
+    for _ in range(_ROUNDS):
+        began = time.process_time()
+        rows = sum(batch.frame.height for batch in read(lambda: path.open("rb"), options))
+        fastest = min(fastest, time.process_time() - began)
+    print(f"{kind}: {rows} line items, {rows / fastest:,.0f} a CPU second (at least {LIMITS[kind]:,}), +{_peak() - before} MB")
+
+
+def _peak() -> int:
+    """Return the most memory this process has had, in MB (VmHWM: ru_maxrss would count its parent's)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
 
 
 def main(arguments: list[str]) -> None:

@@ -6,6 +6,7 @@ Each file is also read in blocks of two sizes: where a block ends must make no d
 import argparse
 import io
 import random
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -37,10 +38,9 @@ EDIFACT_SEEDS = (
     invrpt("LIN+1++A:SA", "QTY+145:3", una="").replace(b"'", b"\n"),
     invrpt("LIN+1++A:SA", "QTY+145:3").replace(b"UNA:+.? '", b"UNA:+,! '"),
 )
-PIECES = (
-    b"ISA", b"*", b"~", b"GS*", b"ST*846*", b"SE*", b"IEA", b"UNA", b"UNB+", b"UNH+", b"UNZ", b"'", b"?", b"+", b":", b"LIN", b"QTY",
-    b"\x00", b"\xff", b"\n", b"\r\n", b" ", b"99999999999999999999", b"\xc3\xa9", b"'" * 9, b"~" * 9,
-)  # fmt: skip
+PIECES = (b"ISA", b"*", b"~", b"GS*", b"ST*846*", b"SE*", b"IEA", b"UNA", b"UNB+", b"UNH+", b"UNZ",
+          b"'", b"?", b"+", b":", b"\x00", b"\xff",
+          b"\n", b"\r\n", b" ", b"LIN", b"QTY", b"99999999999999999999", b"\xc3\xa9", b"'" * 9, b"~" * 9)  # fmt: skip
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:
@@ -107,8 +107,8 @@ def main() -> None:
     for number in range(chosen.runs):
         run(number, chosen.seed)
         if number % 100_000 == 99_999:
-            print(f"{number + 1} runs", flush=True)
-    print(f"{chosen.runs} runs with seed {chosen.seed}: no uncaught exception, none over {SECONDS:g} s")
+            sys.stdout.write(f"{number + 1} runs\n")
+    sys.stdout.write(f"{chosen.runs} runs with seed {chosen.seed}: no uncaught exception, none over {SECONDS:g} s\n")
 
 
 if __name__ == "__main__":
