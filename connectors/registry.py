@@ -38,6 +38,7 @@ SOURCES: Mapping[str, Entry] = {
         "connectors.object_store:ObjectStoreSource", "connectors.object_store:ObjectStoreOptions", needs_connection=False
     ),
     "sftp": Entry("connectors.sftp:SftpSource", "connectors.sftp:SftpOptions", needs_connection=True),
+    "web_api": Entry("connectors.web_api:WebApiSource", "connectors.web_api:WebApiOptions", needs_connection=False),
     "web_file": Entry("connectors.web_file:WebFileSource", "connectors.web_file:WebFileOptions", needs_connection=False),
 }
 

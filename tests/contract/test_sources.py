@@ -17,14 +17,14 @@ from connectors.registry import SOURCES
 from schemas.connections import Secret
 from schemas.errors import CredentialsError, StockfeedError, TransientError
 from schemas.transfer import Seen
-from tests.contract.source_harnesses import HARNESSES, REMOTE, Harness
+from tests.contract.source_harnesses import HARNESSES, INTERFACES, REMOTE, Harness
 from tests.servers.feeds import CANARY, LONG_AGO, everything, fetch, put
 
 CONTENT = "SKU;Qty\nNA;1\n001;2\n é;3\n".encode()
 
 
 def test_every_registered_source_has_a_harness():
-    assert {name.partition("/")[0] for name in HARNESSES} == set(SOURCES)
+    assert {name.partition("/")[0] for name in HARNESSES | INTERFACES} == set(SOURCES)
 
 
 @pytest.fixture(params=HARNESSES)
@@ -34,11 +34,11 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]
         yield HARNESSES[request.param](tmp_path, stack)
 
 
-@pytest.fixture(params=REMOTE)
+@pytest.fixture(params=[*REMOTE, *INTERFACES])
 def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     (tmp_path / "outside").mkdir()
     with ExitStack() as stack:
-        yield HARNESSES[request.param](tmp_path, stack)
+        yield (HARNESSES | INTERFACES)[request.param](tmp_path, stack)
 
 
 def test_a_file_arrives_whole_with_its_hash_and_an_aware_utc_time(harness):
@@ -137,7 +137,7 @@ def test_no_secret_reaches_a_log_an_error_or_a_representation(remote, caplog):
             texts += [str(caught.value), caught.value.detail, repr(caught.value), repr(caught.value.__cause__)]
     texts += [r.getMessage() for r in caplog.records]
     # whose HTTP libraries are kept silent: they show whole headers
-    assert caplog.records or of.source.type in {"web_file", "object_store"}
+    assert caplog.records or of.source.type in {"web_file", "web_api", "object_store"}
     assert not any(CANARY in text for text in texts)
 
 

@@ -21,6 +21,7 @@ class Request:
     target: str
     headers: Mapping[str, str]  # names in small letters
     method: str = "GET"
+    body: bytes = b""
 
 
 class Line:
@@ -110,7 +111,10 @@ def _converse(server: WebServer, sock: socket.socket, over: threading.Event) -> 
         received += piece
     first, *rest = received.decode("latin-1").split("\r\n\r\n")[0].split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
-    request = Request(first.split(" ")[1], headers, first.split(" ")[0])
+    body = received.partition(b"\r\n\r\n")[2]
+    while len(body) < int(headers.get("content-length", "0")):
+        body += sock.recv(65536)
+    request = Request(first.split(" ")[1], headers, first.split(" ")[0], body)
     server.requests.append(request)
     server.answer(request, Line(sock, over))
     if isinstance(sock, ssl.SSLSocket):
