@@ -3,7 +3,6 @@
 Never sends the login to another server than the connection's, never shows the query of an address, changes nothing there.
 """
 
-import base64
 import hashlib
 import socket
 import time
@@ -22,6 +21,7 @@ from connectors.selection import shown_name, unsafe_reason
 from connectors.spool import Limits, spool_stream
 from connectors.tls import client_context
 from connectors.web_body import body_reader
+from connectors.web_login import host_of, login_headers
 from connectors.web_version import is_new, last_version, note, version_of
 from schemas.connections import Connection
 from schemas.durations import Duration
@@ -132,7 +132,7 @@ class WebFileSource:
         allowed, context = self._allowed(), client_context(self._connection)
         for _ in range(MOST_REDIRECTS + 1):
             ips = allowed.resolve(address, self._lookup)
-            headers = self._headers(seen) | self._login(address)
+            headers = self._headers(seen) | login_headers(self._connection, address)
             with ExitStack() as hop:
                 answer = hop.enter_context(ask(address, ips, headers, patience, context))
                 if answer.status not in _REDIRECTS:
@@ -148,7 +148,7 @@ class WebFileSource:
         options, connection = self._options, self._connection
         own = (options.address.host, options.address.port)
         if connection is not None:
-            own = _host_of(connection, options.address)
+            own = host_of(connection, options.address)
         allowed = AllowList(own, tuple(parse_host(host) for host in options.hosts), private=options.private_host)
         if not allowed.admits(options.address):
             raise ConfigError(
@@ -161,25 +161,6 @@ class WebFileSource:
         headers = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "stockfeed"}
         known = last_version(seen, self._key)
         return headers | (known.condition if known else {})
-
-    def _login(self, address: WebAddress) -> dict[str, str]:
-        """Return the header that proves who we are, for the connection's own server; nothing for any other."""
-        connection = self._connection
-        if connection is None or connection.password is None or (address.host, address.port) != _host_of(connection, address):
-            return {}
-        secret = connection.password.reveal()
-        header = str(connection.extra.get("header") or "Authorization")
-        if header == "Authorization":
-            pair = base64.b64encode(f"{connection.login}:{secret}".encode()).decode("ascii")
-            secret = f"Basic {pair}" if connection.login else f"Bearer {secret}"
-        if not (header.isascii() and header.replace("-", "").replace("_", "").isalnum()):
-            raise CredentialsError(f"connection {connection.name!r}: `header` is no header name", 'Write for example "X-Api-Key".')
-        if not (secret.isascii() and secret.isprintable()):
-            raise CredentialsError(
-                f"connection {connection.name!r}: the password holds a line break or a character that a header cannot carry",
-                "Copy it again into the connection, without spaces or quotes.",
-            )
-        return {header: secret}
 
     def _check(self, address: WebAddress, answer: "Answer") -> None:
         """Raise what the status means for the caller, unless it is 200 or 304."""
@@ -244,18 +225,6 @@ def _next_hop(address: WebAddress, answer: "Answer") -> WebAddress:
             f"{address.shown} redirects to {following.origin}, which is not encrypted", "Ask the supplier for an https address."
         )
     return following
-
-
-def _host_of(connection: Connection, address: WebAddress) -> tuple[str, int]:
-    host = (connection.host or "").rpartition("://")[2]
-    if not host:
-        raise ConfigError(f"connection {connection.name!r} has no host", "Add the host of `url`: the login goes to it only.")
-    try:
-        name, port = parse_host(f"[{host}]" if ":" in host and not host.startswith("[") and host.count(":") > 1 else host)
-    except ValueError as error:
-        raise ConfigError(f"connection {connection.name!r}: {error}", "Correct its host.") from None
-    usual = 443 if address.scheme == "https" else 80
-    return name, connection.port or port or usual
 
 
 def _file_name(address: WebAddress) -> str:

@@ -11,7 +11,7 @@ from connectors.registry import load_source
 from schemas.connections import Connection
 from schemas.transfer import Seen
 from stockfeed.demo.sftp_server import Login, SftpServer
-from tests.servers import dovecot, ftp_pyftpd, object_server, web_server
+from tests.servers import dovecot, ftp_pyftpd, object_server, paged_api, web_server
 from tests.servers.certificates import Authority, server_context
 from tests.servers.cutting_line import cutting_line
 from tests.servers.feeds import CANARY, Clock, connection, feed, fetch
@@ -132,6 +132,18 @@ def _imap(tmp_path: Path, stack: ExitStack) -> Harness:
     return harness
 
 
+def _web_api(tmp_path: Path, stack: ExitStack) -> Harness:
+    outside, authority = tmp_path / "outside", Authority(tmp_path)
+    interface = paged_api.Interface(rows=lambda: paged_api.rows_of(outside / "stock.csv"))
+    server = stack.enter_context(web_server.running(interface.answer, server_context(authority.issue("127.0.0.1"))))
+
+    def break_reading() -> None:
+        interface.end_at = 5
+
+    source = {"type": "web_api", "url": server.url("/stock"), "rows": "items", "private_host": True}
+    return Harness(outside, tmp_path / "spool", source, server.connection(authority), break_reading)
+
+
 FOLDERS = {
     "folder": _folder,
     "ftp": _ftp,
@@ -141,4 +153,6 @@ FOLDERS = {
     "sftp/pysftp": lambda tmp_path, stack: _sftp(tmp_path, stack, "pysftp"),
 }
 HARNESSES = FOLDERS | {"web_file": _web_file, "imap": _imap}
+#: Sources that ask an interface: what they hand on is its answer, not a file of ours.
+INTERFACES = {"web_api": _web_api}
 REMOTE = [name for name in HARNESSES if name != "folder"]

@@ -17,7 +17,7 @@ from connectors.registry import SOURCES
 from schemas.connections import Secret
 from schemas.errors import CredentialsError, StockfeedError, TransientError
 from schemas.transfer import Seen
-from tests.contract.source_harnesses import HARNESSES, REMOTE, Harness
+from tests.contract.source_harnesses import HARNESSES, INTERFACES, REMOTE, Harness
 from tests.servers.feeds import CANARY, LONG_AGO, everything, fetch, put
 
 # nothing is fetched, or no file is: tests/integration/test_uploads.py and test_google_sheets.py
@@ -26,7 +26,7 @@ CONTENT = "SKU;Qty\nNA;1\n001;2\n é;3\n".encode()
 
 
 def test_every_registered_source_has_a_harness():
-    assert {name.partition("/")[0] for name in HARNESSES} == set(SOURCES) - WITHOUT_FILES
+    assert {name.partition("/")[0] for name in HARNESSES | INTERFACES} == set(SOURCES) - WITHOUT_FILES
 
 
 @pytest.fixture(params=HARNESSES)
@@ -36,11 +36,11 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]
         yield HARNESSES[request.param](tmp_path, stack)
 
 
-@pytest.fixture(params=REMOTE)
+@pytest.fixture(params=[*REMOTE, *INTERFACES])
 def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     (tmp_path / "outside").mkdir()
     with ExitStack() as stack:
-        yield HARNESSES[request.param](tmp_path, stack)
+        yield (HARNESSES | INTERFACES)[request.param](tmp_path, stack)
 
 
 def test_a_file_arrives_whole_with_its_hash_and_an_aware_utc_time(harness):
@@ -139,7 +139,7 @@ def test_no_secret_reaches_a_log_an_error_or_a_representation(remote, caplog):
             texts += [str(caught.value), caught.value.detail, repr(caught.value), repr(caught.value.__cause__)]
     texts += [r.getMessage() for r in caplog.records]
     # kept silent where whole headers, or commands with a login, would be shown
-    assert caplog.records or of.source.type in {"web_file", "object_store", "imap"}
+    assert caplog.records or of.source.type in {"web_file", "web_api", "object_store", "imap"}
     assert not any(CANARY in text for text in texts)
 
 

@@ -30,7 +30,7 @@ def connections(page: str) -> list:
     return [find_connection("nordwind", {"AIRFLOW_CONN_NORDWIND": value}) for value in values]
 
 
-@pytest.mark.parametrize("page", ["ftp", "object_store", "web_file"])
+@pytest.mark.parametrize("page", ["ftp", "object_store", "web_api", "web_file"])
 def test_the_example_is_a_right_supplier_file(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in ("suppliers", "channels"):
@@ -40,7 +40,7 @@ def test_the_example_is_a_right_supplier_file(page, tmp_path, monkeypatch, capsy
     assert capsys.readouterr().out.startswith("No mistakes: 1 feed")
 
 
-@pytest.mark.parametrize("page", ["ftp", "object_store", "web_file"])
+@pytest.mark.parametrize("page", ["ftp", "object_store", "web_api", "web_file"])
 def test_every_option_the_page_names_exists_and_every_own_option_is_named(page):
     text = (PAGES / f"{page}.md").read_text("utf-8")
     own = set(source_options_model(page).model_fields) - set(source_options_model("sftp").model_fields)
@@ -85,6 +85,22 @@ def test_the_example_of_object_store_fetches(tmp_path):
         of = Feed.model_validate(source_table)
         source = load_source(of, server.connection(authority, extra={**shown.extra, "ca_file": str(authority.ca_file)}), now=clock)
         assert [got.name for got in fetch(source, of, tmp_path / "spool")] == ["bestand_1.csv"]
+
+
+def test_the_example_of_web_api_fetches_and_is_read(tmp_path):
+    from stockfeed.reading import read_batches
+
+    [shown] = connections("web_api")
+    assert (shown.host, shown.login) == ("api.nordwind.example", "user")
+    authority = Authority(tmp_path)
+    feed_of_page = tomllib.loads(blocks("web_api", "toml")[0])["feed"][0]
+    answer = web_server.always(web_server.reply(200, blocks("web_api", "json")[0].encode()))
+    with web_server.running(answer, server_context(authority.issue("127.0.0.1"))) as server:
+        source_of_page = feed_of_page["source"] | {"url": server.url("/v1/stock"), "private_host": True}
+        of = Feed.model_validate(feed_of_page | {"source": source_of_page})
+        [got] = fetch(load_source(of, server.connection(authority)), of, tmp_path / "spool")
+    batches = list(read_batches(got.path, of.format, expected_columns=("sku", "free")))
+    assert [row[2:] for batch in batches for row in batch.frame.rows()] == [("A-1", "5"), ("A-2", "0")]
 
 
 def test_the_example_of_web_file_fetches(tmp_path):

@@ -1,0 +1,292 @@
+"""A paged JSON interface over HTTP as a source: every page is fetched, and what is handed on is proven to be all of them.
+
+The pages are spooled as they came, one document after the other (format json_doc with lines = true). Never follows a redirect,
+never sends the login to another server than the connection's, and never hands on a part of the pages.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+from urllib.parse import parse_qsl, urlencode, urljoin
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from connectors.addresses import AllowList, Lookup, WebAddress, parse_address, parse_host
+from connectors.http import JsonClient, is_loopback, retry_after_seconds
+from connectors.spool import Limits, spool_stream
+from connectors.tls import client_context
+from connectors.web_body import body_reader
+from connectors.web_login import host_of, login_headers
+from connectors.web_pages import Pages, member, read_page
+from schemas.connections import Connection, Secret
+from schemas.durations import Duration
+from schemas.errors import ConfigError, CredentialsError, DeliveryError, PermanentError, TransientError
+from schemas.feed_config import Feed
+from schemas.transfer import Fetched, Seen
+
+if TYPE_CHECKING:
+    from connectors.web_transport import Answer
+
+_OK, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_ERROR = 200, 401, 403, 429, 500
+_TRIES = 5
+_LONGEST_WAIT = 60.0  # seconds to wait here for one page; for longer, the whole task comes back later
+
+
+class WebApiOptions(BaseModel):
+    """`[feed.source] type = "web_api"`. Paths are members with dots between them, "" the answer itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str  # of the first page; no login in it
+    rows: str = ""  # where a page's list of records is
+    paging: Literal["none", "next", "cursor", "page", "offset"] = "next"
+    next: str = "next"  # paging next, cursor: where the next page's address or cursor is
+    parameter: str = ""  # of the query: cursor, page number or offset; by default the name of the paging
+    first: int = 1  # the first page's number
+    total: str = ""  # where the number of all records is, if the interface tells it
+    query: dict[str, str] = Field(default_factory=dict)  # sent with every page; no secrets
+    token_url: str | None = None  # OAuth2 client credentials: login and password of the connection are the client's
+    scope: str | None = None
+    hosts: tuple[str, ...] = ()
+    private_host: bool = False
+    max_pages: int = Field(10_000, ge=1)
+    max_page: int = Field(16_000_000, ge=1)  # bytes of one page
+    max_size: int = Field(1 << 30, ge=1)  # bytes of all
+    connect_timeout: Duration = timedelta(seconds=15)
+    idle_timeout: Duration = timedelta(seconds=30)
+    deadline: Duration = timedelta(minutes=15)
+
+    @field_validator("url", "token_url")
+    @classmethod
+    def _encrypted(cls, value: str | None) -> str | None:
+        if value is not None:
+            address = parse_address(value)
+            if address.scheme != "https" and not is_loopback(address.host):
+                msg = "http:// is not encrypted; write https://"
+                raise ValueError(msg)
+        return value
+
+    @field_validator("hosts")
+    @classmethod
+    def _plain_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            parse_host(host)
+        return value
+
+    @model_validator(mode="after")
+    def _token_needs_its_host(self) -> Self:
+        own = parse_address(self.url)
+        if self.token_url is not None:
+            token = parse_address(self.token_url)
+            known = {(own.host, own.port), *((host, port or 443) for host, port in map(parse_host, self.hosts))}
+            if (token.host, token.port) not in known:
+                msg = "token_url is on another host than url: add it to `hosts`"
+                raise ValueError(msg)
+        return self
+
+
+class WebApiSource:
+    """One list behind a paged JSON interface."""
+
+    def __init__(
+        self,
+        options: WebApiOptions,
+        connection: Connection | None = None,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        lookup: Lookup = socket.getaddrinfo,
+    ) -> None:
+        self._options, self._connection, self._sleep, self._now, self._lookup = options, connection, sleep, now, lookup
+        self._first = parse_address(options.url)
+
+    def fetch(self, feed: Feed, seen: Seen, spool: Path) -> Iterator[Fetched]:  # noqa: ARG002 - the protocol's signature
+        """Yield all pages as one arrival; see `protocols.Source`.
+
+        Raises CredentialsError (401, 403), TransientError (429, 5xx, cut short, changed while it was read), PermanentError (a web
+        page, a loop of pages, another host), DeliveryError (larger than `max_size`).
+        """
+        began = self._now()
+        pieces = self._pages()
+        limits = Limits(self._options.max_size, self._options.deadline.total_seconds(), self._options.deadline.total_seconds())
+        spooled = spool_stream(lambda _most: next(pieces, b""), spool, self._first.shown, limits=limits)
+        name = f"{self._first.host}.json"
+        # Asked again and answered the same is news: it was so at this time, too.
+        yield Fetched(spooled.path, spooled.sha256, spooled.size, name, f"{name}|{began.isoformat()}", began)
+
+    def acknowledge(self, reference: Mapping[str, str]) -> None:
+        """Do nothing: an interface is only read."""
+
+    def _pages(self) -> Iterator[bytes]:
+        """Yield every page's bytes with a line end; raises where they are not proven to be all."""
+        session = _Session(self._options, self._connection, self._sleep, self._now, self._lookup)
+        pages = Pages(self._first.shown, self._options.total, self._options.max_pages)
+        address: WebAddress | None = _with_query(self._first, self._options.query | self._start())
+        while address is not None:
+            body, headers = session.page(address)
+            document, rows = read_page(body, self._options.rows, self._first.shown)
+            pages.add(document, rows, address.target, body)
+            yield body + b"\n"
+            address = self._following(address, document, headers, len(rows), pages)
+        pages.check_total()
+
+    def _start(self) -> dict[str, str]:
+        options = self._options
+        if options.paging == "page":
+            return {options.parameter or "page": str(options.first)}
+        return {options.parameter or "offset": "0"} if options.paging == "offset" else {}
+
+    def _following(
+        self, address: WebAddress, document: Any, headers: Mapping[str, str], rows: int, pages: Pages
+    ) -> WebAddress | None:
+        """Return the next page's address, None after the last one."""
+        options = self._options
+        if options.paging == "none":
+            return None
+        if options.paging in {"page", "offset"}:
+            if not rows or pages.has_all:
+                return None
+            step = options.first + pages.count if options.paging == "page" else pages.rows
+            return _with_query(address, {options.parameter or options.paging: str(step)})
+        found = member(document, options.next) if options.next else None
+        if options.paging == "next":
+            link = found if isinstance(found, str) and found else _link_header(headers)
+            return self._linked(address, link) if link else None
+        if found in (None, "", False):
+            return None
+        if not isinstance(found, str | int):
+            raise PermanentError(f"{address.shown}: {options.next!r} is no cursor", "Correct `next` of this source.")
+        return _with_query(address, {options.parameter or "cursor": str(found)})
+
+    def _linked(self, address: WebAddress, link: str) -> WebAddress:
+        try:
+            following = parse_address(urljoin(address.origin + address.target, link))
+        except ValueError:
+            raise PermanentError(
+                f"{address.shown}: the link to the next page is no plain web address", "Ask the supplier."
+            ) from None
+        if address.scheme == "https" and following.scheme != "https":
+            raise PermanentError(f"{address.shown}: the next page is not encrypted", "Ask the supplier for https links.")
+        return following
+
+
+class _Session:
+    """Asks for pages with the login, waits where it is told to, and renews its token once."""
+
+    def __init__(
+        self,
+        options: WebApiOptions,
+        connection: Connection | None,
+        sleep: Callable[[float], object],
+        now: Callable[[], datetime],
+        lookup: Lookup,
+    ) -> None:
+        from connectors.web_transport import Patience
+
+        self._options, self._connection, self._sleep, self._now, self._lookup = options, connection, sleep, now, lookup
+        first = parse_address(options.url)
+        own = host_of(connection, first) if connection else (first.host, first.port)
+        self._allowed = AllowList(own, tuple(parse_host(host) for host in options.hosts), private=options.private_host)
+        if not self._allowed.admits(first):
+            raise ConfigError(
+                f"{first.origin} is not the host of the connection", "Correct `url` or the connection's host and port."
+            )
+        seconds = options.deadline.total_seconds()
+        self._patience = Patience(
+            options.connect_timeout.total_seconds(), options.idle_timeout.total_seconds(), time.monotonic() + seconds, seconds
+        )
+        self._token: str | None = None
+
+    def page(self, address: WebAddress) -> tuple[bytes, Mapping[str, str]]:
+        """Return a page's bytes and headers. Raises as `WebApiSource.fetch`."""
+        renewed = self._options.token_url is None
+        for attempt in range(_TRIES):
+            if self._options.token_url and self._token is None:
+                self._token = self._fresh_token()
+            status, headers, body = self._ask(address)
+            if status == _OK:
+                return body, headers
+            if status == _UNAUTHORIZED and not renewed:
+                self._token, renewed = None, True
+                continue
+            if status != _TOO_MANY:
+                raise self._refused(address, status, headers)
+            asked = retry_after_seconds(headers.get("retry-after"), self._now())
+            wait = float(2**attempt) if asked is None else asked
+            if wait > _LONGEST_WAIT or attempt == _TRIES - 1 or self._patience.is_over:
+                hint = f"Try again in {wait:g} s."
+                raise TransientError(f"{address.shown} asks us to slow down (HTTP 429)", hint, retry_after=wait)
+            self._sleep(wait)
+        raise self._refused(address, _UNAUTHORIZED, {})
+
+    def _ask(self, address: WebAddress) -> tuple[int, Mapping[str, str], bytes]:
+        from connectors.web_transport import ask
+
+        ips = self._allowed.resolve(address, self._lookup)
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "stockfeed"}
+        headers |= login_headers(self._connection, address, self._token)
+        with ask(address, ips, headers, self._patience, client_context(self._connection)) as answer:
+            return answer.status, answer.headers, self._body(address, answer) if answer.status == _OK else b""
+
+    def _body(self, address: WebAddress, answer: "Answer") -> bytes:
+        most = self._options.max_page
+        read = body_reader(answer.pieces, answer.headers.get("content-encoding", ""), address.shown, most)
+        body = bytearray()
+        while piece := read(1 << 18):
+            body += piece
+            if len(body) > most:
+                raise DeliveryError(
+                    f"{address.shown}: a page of more than {most} bytes",
+                    "Ask for smaller pages, or raise `max_page`.",
+                    code="FILE-LIMIT",
+                )
+        return bytes(body)
+
+    def _fresh_token(self) -> str:
+        """Return a token for the client's credentials (RFC 6749 §4.4). Raises CredentialsError."""
+        connection, options = self._connection, self._options
+        if connection is None or connection.password is None or not connection.login or options.token_url is None:
+            raise CredentialsError("token_url needs a connection with a client id and secret", "Write them as login and password.")
+        token = parse_address(options.token_url)
+        self._allowed.resolve(token, self._lookup)
+        client = JsonClient(token.origin, f"the token server {token.origin}")
+        try:
+            fields: dict[str, Secret | str] = {"grant_type": "client_credentials", "client_id": connection.login}
+            fields |= {"client_secret": connection.password} | ({"scope": options.scope} if options.scope else {})
+            answer = client.post_form(token.target, fields)
+        finally:
+            client.close()
+        found = answer.get("access_token") if isinstance(answer, dict) else None
+        if not isinstance(found, str) or not found:
+            raise CredentialsError(f"{token.shown} gave no access_token", "Check client id, secret and scope with the supplier.")
+        return found
+
+    def _refused(self, address: WebAddress, status: int, headers: Mapping[str, str]) -> Exception:
+        connection = self._connection
+        if status in {_UNAUTHORIZED, _FORBIDDEN}:
+            who = f"the login {connection.login!r}" if connection and connection.login else "us"
+            named = f"connection {connection.name!r}" if connection else "the source: it has no connection"
+            return CredentialsError(f"{address.shown} refused {who} (HTTP {status})", f"Check user, password or token of {named}.")
+        if status >= _SERVER_ERROR:
+            wait = retry_after_seconds(headers.get("retry-after"), self._now())
+            return TransientError(f"{address.shown} cannot answer now (HTTP {status})", "It is tried again.", retry_after=wait)
+        return PermanentError(f"{address.shown} gave no page (HTTP {status}); redirects are not followed", "Correct `url`, or ask.")
+
+
+def _with_query(address: WebAddress, changes: Mapping[str, str]) -> WebAddress:
+    path, _, query = address.target.partition("?")
+    fields = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in changes]
+    encoded = urlencode([*fields, *changes.items()])
+    return WebAddress(address.scheme, address.host, address.port, path + (f"?{encoded}" if encoded else ""))
+
+
+def _link_header(headers: Mapping[str, str]) -> str | None:
+    """Return the target of rel="next" in a Link header (RFC 8288), None without one."""
+    for part in headers.get("link", "").split(",<"):
+        target, *parameters = part.strip().lstrip("<").split(";")
+        if any(one.strip().replace('"', "").lower() == "rel=next" for one in parameters):
+            return target.strip().rstrip(">")
+    return None
