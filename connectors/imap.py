@@ -25,7 +25,7 @@ from connectors.oauth import Login
 from connectors.spool import Limits, spool_stream
 from schemas.connections import Connection
 from schemas.durations import Duration
-from schemas.errors import TransientError
+from schemas.errors import DeliveryError
 from schemas.feed_config import Feed
 from schemas.findings import Finding
 from schemas.transfer import Fetched, Seen
@@ -173,7 +173,8 @@ class ImapSource:
         if found and set(found) <= set(self._options.senders):
             return True
         written = printable(" ".join(str(value) for value in heading.headers.get_all("from", [])))
-        seen.waiting[f"mail {heading.uid}"] = f"From is {written!r}: that address is not in `senders`, whatever name it shows"
+        if len(seen.waiting) < _MOST_TOLD:
+            seen.waiting[f"mail {heading.uid}"] = f"From is {written!r}: that address is not in `senders`, whatever name it shows"
         return False
 
     def _deliver(self, box: Mailbox, heading: Heading, feed: Feed, seen: Seen, spool: Path) -> Iterator[Fetched]:
@@ -185,7 +186,7 @@ class ImapSource:
             reference = {"folder": self._options.folder, "uid": str(heading.uid), "uid_validity": str(box.uid_validity), "key": key}
             mail = _Mail(key, reference, heading.received_at, self._findings(heading, read))
             found = list(self._arrivals(mail, read, feed, folder))
-            if not found:
+            if not found and len(seen.waiting) < _MOST_TOLD:
                 seen.waiting[f"mail {heading.uid}"] = "no attachment whose name matches `pattern`"
             new = [one for one in found if one.identity not in seen.identities]
             # acknowledged with its last attachment: until then the others are not recorded
@@ -196,18 +197,21 @@ class ImapSource:
 
     def _read(self, box: Mailbox, heading: Heading, folder: Path) -> ReadMail:
         if heading.size > self._options.max_size:
-            (folder / "mail").write_bytes(heading.headers.as_bytes())
-            words = f"the mail has {heading.size} bytes, more than {self._options.max_size} (max_size)"
-            return ReadMail(findings=(Finding("MAIL-LIMIT", "reject", words, "Raise `max_size` if the mail is right."),))
+            return self._too_large(heading, folder)
         limits = Limits(self._options.max_size, self._options.timeout.total_seconds(), self._options.deadline.total_seconds())
         label = f"{box.place}: mail {heading.uid}"
-        spooled = spool_stream(box.piece_reader(heading), folder, label, limits=limits)
-        if spooled.size != heading.size:
-            raise TransientError(
-                f"{label} was cut short: {heading.size} bytes listed, {spooled.size} received", "It is tried again."
-            )
+        try:
+            spooled = spool_stream(box.piece_reader(heading), folder, label, limits=limits)
+        except DeliveryError:  # larger than the server said
+            return self._too_large(heading, folder)
         spooled.path.rename(folder / "mail")
         return read_mail(folder)
+
+    def _too_large(self, heading: Heading, folder: Path) -> ReadMail:
+        """Return a mail that is told about and not downloaded: its headers stand for it in the archive."""
+        (folder / "mail").write_bytes(heading.headers.as_bytes())
+        words = f"the mail has more than {self._options.max_size} bytes (max_size)"
+        return ReadMail(findings=(Finding("MAIL-LIMIT", "reject", words, "Raise `max_size` if the mail is right."),))
 
     def _findings(self, heading: Heading, read: ReadMail) -> tuple[Finding, ...]:
         options, senders = self._options, senders_of(heading.headers)
@@ -239,6 +243,7 @@ class ImapSource:
 
 
 _DAY = timedelta(days=1)
+_MOST_TOLD = 20  # mails of one poll that were left, with why
 _LOOKED_AT = 100  # mails whose headers are fetched together
 
 

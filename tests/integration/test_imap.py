@@ -318,3 +318,30 @@ def test_a_mailbox_of_100_000_mails_costs_what_is_new_in_it(world):
     assert time.process_time() - used < 2
     assert time.monotonic() - began < 60
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 512 * 1024
+
+
+def test_a_server_that_tells_a_wrong_size_still_gives_the_whole_mail(world, monkeypatch):
+    """Exchange Online tells sizes that are only about right."""
+    from connectors import imap_session
+
+    def wrong(answer):
+        for heading in read(answer):
+            yield imap_session.Heading(heading.uid, 10, heading.received_at, heading.headers)
+
+    read = imap_session._read_headings
+    monkeypatch.setattr(imap_session, "_read_headings", wrong)
+    content = os.urandom(2_500_000)
+    world.server.deliver(dovecot.mail({"stock.csv": content}))
+    [got] = world.fetch()
+    assert got.sha256 == hashlib.sha256(content).hexdigest()
+    world.seen = Seen()
+    [got] = world.fetch(max_size=1_000_000)
+    assert (got.findings[0].code, got.findings[0].severity) == ("MAIL-LIMIT", "reject")
+
+
+def test_a_flood_of_other_peoples_mail_is_told_in_a_few_lines(world):
+    for number in range(30):
+        sender = '"stock@acme.example" <evil@attacker.example>'
+        world.server.deliver(dovecot.mail({"stock.csv": CSV}, message_id=f"<{number}@x.example>", sender=sender))
+    assert world.fetch() == []
+    assert len(world.seen.waiting) == 20

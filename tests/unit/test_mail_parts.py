@@ -1,5 +1,6 @@
 """What a mail is made of: names in every encoding, parts inside parts, forwarded mails, Outlook's winmail.dat."""
 
+import os
 import struct
 from email.message import EmailMessage
 
@@ -136,6 +137,18 @@ def test_the_child_process_gives_the_same_as_the_walker(tmp_path):
     assert [(one.number, one.name, one.path.read_bytes()) for one in found.attachments] == [(1, "Größe.csv", CSV)]
     assert found.text.strip() == "hello"
     assert found.findings == ()
+
+
+@pytest.mark.slow
+def test_the_largest_mail_that_is_taken_by_default_fits_into_the_limits(tmp_path):
+    content = os.urandom(36 << 20)
+    message = EmailMessage()
+    message.set_content("x")
+    message.add_attachment(content, maintype="application", subtype="octet-stream", filename="stock.xlsx")
+    (tmp_path / "mail").write_bytes(message.as_bytes())
+    found = read_mail(tmp_path)
+    assert found.findings == ()
+    assert found.attachments[0].path.read_bytes() == content
 
 
 def test_a_mail_that_takes_too_much_memory_is_told_as_a_limit(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.registry import SOURCES
 from schemas.errors import ConfigError
 from stockfeed.settings import ConfigMistakesError, feed_config_version, load_config, load_feed, load_settings
 from tests.unit.config_files import CHANNEL, SUPPLIER, write_config
@@ -187,7 +188,7 @@ def changed(old: str, new: str, text: str = SUPPLIER) -> str:
             'type = "foldr"',
             (
                 "suppliers/acme.toml:10: feed.source.type: unknown source type 'foldr'; did you mean 'folder'? "
-                "known: folder, ftp, sftp, web_file"
+                f"known: {', '.join(sorted(SOURCES))}"
             ),
         ),
         (
