@@ -4,6 +4,7 @@ The ledger row of a delivery is never removed: it says when its bytes went.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def retain(app: App) -> RetentionResult:
         with app.archive.removing():
             removed = _discard(app, sha256, known, now)
         files, size = files + int(removed > 0), size + removed
-    spooled = _clear_old(app.settings.spool_dir.glob("*"), now) + _clear_old(app.archive.root.glob("??/??/*.part"), now)
+    spooled = _clear_spool(app.settings.spool_dir, now) + _clear_old(app.archive.root.glob("??/??/*.part"), now)
     with write(app.engine) as connection:
         marks = _prune_marks(connection)
         checks.ran(connection, "retention", at=now, outcome="fine", detail={"files": files, "bytes": size, "spooled": spooled})
@@ -132,6 +133,15 @@ def _clear_old(paths: Iterable[Path], now: datetime) -> int:
         except OSError as error:
             raise not_removed(path, error) from error
     return len(stray)
+
+
+def _clear_spool(spool: Path, now: datetime) -> int:
+    """Remove what killed runs left: files, those in a mail's own folder too, and then such folders; return how many files."""
+    limit = (now - timedelta(days=_SPOOL_DAYS)).timestamp()
+    for folder in [p for p in spool.glob("*") if p.is_dir() and p.stat().st_mtime < limit]:
+        with suppress(OSError):  # not empty yet: its files go below, and it the next time
+            folder.rmdir()
+    return _clear_old(spool.rglob("*"), now)
 
 
 def _prune_marks(connection: Connection) -> int:

@@ -1,6 +1,7 @@
 """Retention: old bytes go, what is in force stays, and the ledger always says the truth."""
 
 import os
+from datetime import timedelta
 
 import pytest
 
@@ -53,6 +54,19 @@ def test_a_supplier_over_its_quota_loses_its_oldest_bytes(world):
     object.__setattr__(world.app, "settings", world.app.settings.model_copy(update={"archive_bytes": 600}))
     assert retain(world.app).files == 2
     assert archived(world) == set(hashes(world)[2:])
+
+
+def test_the_folder_of_a_mail_that_a_killed_run_left_is_removed(world):
+    folder = world.configure().app.settings.spool_dir / "mail-left"
+    folder.mkdir(parents=True)
+    (folder / "mail").write_bytes(b"x")
+    assert retain(world.app).spooled == 0
+    old = (world.clock.advance(days=3) - timedelta(days=3)).timestamp()
+    os.utime(folder / "mail", (old, old))
+    assert retain(world.app).spooled == 1
+    os.utime(folder, (old, old))
+    retain(world.app)
+    assert list(world.app.settings.spool_dir.iterdir()) == []
 
 
 def test_spool_files_of_killed_runs_are_removed(world):
