@@ -118,6 +118,7 @@ def test_what_must_be_said_of_the_answer_is_looked_at(read_format, given, words)
         ('{"ok":true,"errors":["quota"],"items":[]}', "line 2: .*quota"),
         ('{"items":[]}', "no member"),
         ('{"ok":false}', "not 'true'"),
+        ('{"ok":true}', r"no list of records at \$\.items; the members there are ok"),
     ],
 )
 def test_each_of_several_documents_must_be_well(read_format, second, words):
