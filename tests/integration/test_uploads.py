@@ -114,7 +114,11 @@ def test_the_same_key_is_one_delivery_and_without_a_key_the_same_file_confirms_t
     assert [one.state for one in world.sync()] == ["unchanged"]
 
 
-@pytest.mark.parametrize("token", ["wrong", OTHER, TOKEN[:-1], f"{TOKEN}x", token_hash(TOKEN)])
+@pytest.mark.parametrize(
+    "token",
+    ["wrong", OTHER, TOKEN[:-1], f"{TOKEN}x", token_hash(TOKEN)],
+    ids=["wrong", "another", "shorter", "longer", "the hash"],  # tokens are made anew in each process
+)
 def test_a_wrong_token_is_refused_and_nothing_is_said_of_the_feed(opened, token):
     world, client = opened
     refused = push(client, token=token)

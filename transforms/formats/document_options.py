@@ -49,7 +49,10 @@ class JsonOptions(DocumentOptions):
 
     @model_validator(mode="after")
     def _is_a_row_path(self) -> Self:
-        json_row_path(self.rows, lines=self.lines)
+        path = json_row_path(self.rows, lines=self.lines)
+        if self.must_be and not (path.to_list or path.inside):
+            msg = "`must_be` is about the document that holds the records: `rows` must lead to them through its members"
+            raise ValueError(msg)
         return self
 
 

@@ -93,6 +93,9 @@ class _Reading:
             raise self.text.unreadable(
                 "something follows the end of the document; if each line is a document, set format.lines = true"
             )
+        self._check_all_agreed()
+
+    def _check_all_agreed(self) -> None:
         missing = sorted(set(self.options.must_be) - self.agreed)
         if missing:
             raise self._not_well(f'the document has no member "{escape_value(missing[0])}", which must be there (format.must_be)')
@@ -115,15 +118,14 @@ class _Reading:
                 yield from self._below(names[1:], (*done, member))
                 found = True
             elif not done and (member in self.options.must_be or member in self.options.error_members):
-                self._check_member(member)
+                self._judge(member, self.text.value())
             else:
                 self.text.skip()
         if not found:
             raise self._no_list((*done, names[0]), members)
 
-    def _check_member(self, name: str) -> None:
+    def _judge(self, name: str, value: Any) -> None:
         """Raise DeliveryError when a member of the document says that the answer is not what it should be."""
-        value = self.text.value()
         if name in self.options.must_be:
             shown = _plain(value)
             if shown != self.options.must_be[name]:
@@ -161,6 +163,15 @@ class _Reading:
         self.text.doubled.clear()
         value = self.text.value()
         doubled = tuple(self.text.doubled)
+        if self.options.lines and self.path.inside and isinstance(value, dict):  # a document that holds records, one of several
+            self.agreed.clear()
+            for name in (*self.options.must_be, *self.options.error_members):
+                if name in value:
+                    self._judge(name, value[name])
+            self._check_all_agreed()
+            first = self.path.inside[0]
+            if isinstance(first, str) and value.get(first) is None:
+                raise self._no_list((first,), list(value))
         try:
             for record, enclosing in records(value, self.path.inside):
                 self.row += 1

@@ -112,6 +112,21 @@ def test_what_must_be_said_of_the_answer_is_looked_at(read_format, given, words)
         read_format("json_doc", given, ("sku",), rows="$.items[*]", must_be={"ok": "true"})
 
 
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ('{"ok":true,"errors":["quota"],"items":[]}', "line 2: .*quota"),
+        ('{"items":[]}', "no member"),
+        ('{"ok":false}', "not 'true'"),
+        ('{"ok":true}', r"no list of records at \$\.items; the members there are ok"),
+    ],
+)
+def test_each_of_several_documents_must_be_well(read_format, second, words):
+    data = ('{"ok":true,"items":[{"sku":"A"}]}\n' + second).encode()
+    with pytest.raises(DeliveryError, match=words):
+        read_format("json_doc", data, ("sku",), lines=True, rows="$.items[*]", must_be={"ok": "true"})
+
+
 def test_records_that_are_none_are_kept_aside_and_the_others_read(read_format):
     bad = b'"x", null, {"sku":"B","sku":"C","n":2}, {"sku":"D\\udc00","n":3}, {"sku":"E","n":{"of":4}}, {"sku":"F","n":NaN}'
     data = b'[{"sku":"A","n":1}, ' + bad + b"]"

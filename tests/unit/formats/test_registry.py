@@ -52,6 +52,7 @@ def test_checking_options_loads_no_frame_library():
         ("json_doc", {"rows": "data.items"}, r"needs a \[\*\]"),
         ("json_doc", {"rows": "$.a[0][*]"}, r"names and \[\*\] only"),
         ("json_doc", {"rows": "$.a..b[*]"}, "cannot read"),
+        ("json_doc", {"must_be": {"ok": "true"}}, "about the document that holds the records"),
         ("json_doc", {"header_row": 2}, "`header_row` is for tables"),
         ("xml_doc", {}, "Field required"),
         ("xml_doc", {"rows": "stock/item"}, "is not the path of records"),
