@@ -48,7 +48,8 @@ def observe(open_binary: OpenBinary, options: X12Options) -> Iterator[dict[str, 
         for number, (line, heading) in enumerate(
             reader.lines(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)), 1
         ):
-            reader.rows.take({})
+            if reader.rows.is_full:
+                reader.rows.take({})
             yield from observations(line, heading, options, number)
     reader.raise_faults()
 
@@ -58,7 +59,8 @@ def examine(open_binary: OpenBinary, options: X12Options) -> Report:
     reader = X12Reader(options)
     with open_binary() as stream:
         for _ in reader.lines(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)):
-            reader.rows.take({}) if reader.rows.is_full else None
+            if reader.rows.is_full:
+                reader.rows.take({})
     return reader.report
 
 
