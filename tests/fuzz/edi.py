@@ -1,4 +1,4 @@
-"""Damaged EDI files at random, for both readers: `make fuzz RUNS=… SEED=…`. Only a DeliveryError may come out, within 5 seconds of processor time.
+"""Damaged EDI files at random, for both readers: `make fuzz RUNS=… SEED=…`. Only a DeliveryError may come out, in 5 CPU seconds.
 
 Each file is also read in blocks of two sizes: where a block ends must make no difference. A run is told by its seed and number.
 """
