@@ -20,7 +20,7 @@ def test_an_unknown_format_is_a_config_error_with_the_nearest_name():
 
 
 def test_a_format_unlike_any_other_lists_the_known_ones():
-    with pytest.raises(ConfigError, match="delimited, spreadsheet"):
+    with pytest.raises(ConfigError, match="delimited, edi_x12, edifact, spreadsheet"):
         load_reader("qqqqqq")
 
 
