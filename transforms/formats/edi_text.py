@@ -16,7 +16,7 @@ from transforms.formats.limits import exceeded
 _BOM = "\ufeff"
 NOISE = " \t\r\n"
 _FIRST = 64  # bytes by which other formats are known
-_SCANNED = 4_194_304
+_SCANNED = 131_072
 _OVERLAP = 100
 _NOISE_BYTES = NOISE.encode()
 

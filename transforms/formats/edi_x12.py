@@ -1,6 +1,7 @@
 """X12 846 (inventory advice) as table rows: one for each line item and location, columns always the same.
 
-Never yields rows of a message whose envelope is wrong without raising at the end, so that nothing of such a file is applied.
+Never adds quantities, never reads another transaction set, and never yields rows of a message whose envelope is wrong without
+raising at the end, so that nothing of such a file is applied.
 """
 
 from collections.abc import Iterator
@@ -33,7 +34,8 @@ def observe(open_binary: OpenBinary, options: X12Options) -> Iterator[dict[str, 
         for number, (line, heading) in enumerate(
             reader.lines(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)), 1
         ):
-            reader.rows.take({})
+            if reader.rows.is_full:
+                reader.rows.take({})
             yield from observations(line, heading, options, number)
     reader.raise_faults()
 
@@ -43,5 +45,6 @@ def examine(open_binary: OpenBinary, options: X12Options) -> Report:
     reader = X12Reader(options)
     with open_binary() as stream:
         for _ in reader.lines(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)):
-            reader.rows.take({}) if reader.rows.is_full else None
+            if reader.rows.is_full:
+                reader.rows.take({})
     return reader.report

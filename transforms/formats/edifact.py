@@ -47,7 +47,8 @@ def observe(open_binary: OpenBinary, options: EdifactOptions) -> Iterator[dict[s
     with open_binary() as stream:
         pieces = blocks(stream, options, encoding_of(open_binary, options))
         for number, (line, heading) in enumerate(reader.lines(pieces), 1):
-            reader.rows.take({})
+            if reader.rows.is_full:
+                reader.rows.take({})
             yield from observations(line, heading, options, number)
     reader.raise_faults()
 
@@ -66,7 +67,8 @@ def examine(open_binary: OpenBinary, options: EdifactOptions) -> Report:
     reader = EdifactReader(options)
     with open_binary() as stream:
         for _ in reader.lines(blocks(stream, options, encoding_of(open_binary, options))):
-            reader.rows.take({}) if reader.rows.is_full else None
+            if reader.rows.is_full:
+                reader.rows.take({})
     return reader.report
 
 

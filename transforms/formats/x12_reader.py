@@ -1,27 +1,31 @@
-"""The line items of an X12 846, one after the other, and what is wrong with the envelope around them.
+"""One pass over the segments of an X12 file: line items of its 846 messages, and what the envelope says.
 
 Never adds quantities, and never reads another transaction set.
 """
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import date
 from typing import Any
 
-from transforms.formats.edi_lines import Heading, Line, Quantity, Rows, plain_number
+from transforms.formats.edi_lines import Heading, Line, Quantity, Rows
 from transforms.formats.edi_options import X12_PURPOSES, X12_QUANTITIES, X12Options
 from transforms.formats.edi_report import Fault, Level, Report
 from transforms.formats.limits import exceeded
+from transforms.formats.x12_elements import (
+    ENVELOPE,
+    FUTURE_DATES,
+    KNOWN,
+    LINE_DATES,
+    OTHER_PRICES,
+    OUR_COST,
+    as_number,
+    element_at,
+    is_date,
+)
 from transforms.formats.x12_envelope import Envelope
 from transforms.formats.x12_tokens import Segments
 
 _SEGMENT_ID = re.compile(r"[A-Z][A-Z0-9]{1,2}")
-_FUTURE_DATES = frozenset({"018", "169", "371", "017", "002", "139"})
-_LINE_DATES = frozenset({"018", "169", "371", "017", "139"})
-_OUR_COST = frozenset({"UCP", "CON", "DIS", "WHL", "NET"})
-_OTHER_PRICES = frozenset({"MSR", "RES", "RTL", "CAT", "LPR"})
-_ENVELOPE = frozenset({"SE", "ST", "GS", "GE", "ISA", "IEA"})
-_KNOWN = frozenset({"MEA", "PER", "PKG", "SAC", "MAN", "CS", "DD", "G53", "PCT", "LDT", "LM", "LQ", "SLN", "N2", "N3", "N4", "PO4"})
 _MOST_PLANS = 1_000  # of different patterns of qualifiers
 _QUALIFIER = re.compile(r"[A-Z0-9]{2}")
 
@@ -56,7 +60,7 @@ class X12Reader:
     def lines(self, pieces: Iterator[str]) -> Iterator[tuple[Line, Heading]]:
         """Yield each line item once it is complete; its rows are in `rows` by then."""
         segments = Segments(pieces, self._options.limits.line_bytes, fragments=self._fragments)
-        content, known = self._content, _KNOWN
+        content, known = self._content, KNOWN
         for segment in segments:
             self._at += 1
             tag = segment[0]
@@ -68,7 +72,7 @@ class X12Reader:
                 if self._is_stock or self._stock():
                     content[tag](segment)
             elif tag not in known:
-                if self._line is not None and tag in _ENVELOPE:
+                if self._line is not None and tag in ENVELOPE:
                     yield self._finished()
                 self._other(tag, segment, segments)
         if self._line is not None:
@@ -76,7 +80,7 @@ class X12Reader:
         self._envelope.end(self._at)
 
     def _other(self, tag: str, segment: list[str], segments: Segments) -> None:
-        if tag in _ENVELOPE:
+        if tag in ENVELOPE:
             self._enclosing(tag, segment, segments)
         elif not _SEGMENT_ID.fullmatch(tag):
             self._strange(tag)
@@ -183,30 +187,30 @@ class X12Reader:
 
     def _bia(self, segment: list[str]) -> None:
         self._has_bia = True
-        code, when = _at(segment, 1), _at(segment, 4)
+        code, when = element_at(segment, 1), element_at(segment, 4)
         self._purpose = self._options.purposes.get(code) or X12_PURPOSES.get(code) or ""
         if not self._purpose:
             self._fault(f"BIA01 {code!r} is no purpose that this feed knows", "BIA", element=1, element_code="7", value=code)
         if self._purpose == "changes":
             self.report.is_partial = True
-        if when and not _is_date(when):
+        if when and not is_date(when):
             self._fault(f"BIA04 {when!r} is not a date", "BIA", element=4, element_code="8", value=when)
         self.report.purposes.append(code) if code not in self.report.purposes else None
-        time = (_at(segment, 5) + "0000")[:4]
+        time = (element_at(segment, 5) + "0000")[:4]
         self._heading = self._heading._replace(as_of=f"{when} {time}" if when else "", purpose=code)
 
     def _cur(self, segment: list[str]) -> None:
         if self._line is not None:
-            self._line.currency = _at(segment, 2)
+            self._line.currency = element_at(segment, 2)
         else:
-            self._heading = self._heading._replace(currency=_at(segment, 2))
+            self._heading = self._heading._replace(currency=element_at(segment, 2))
 
     def _n1(self, segment: list[str]) -> None:
-        if _at(segment, 1) in self._options.location_entities:
-            self._set_location(_at(segment, 4) or _at(segment, 2))
+        if element_at(segment, 1) in self._options.location_entities:
+            self._set_location(element_at(segment, 4) or element_at(segment, 2))
 
     def _ref(self, segment: list[str]) -> None:
-        code, value = _at(segment, 1), _at(segment, 2)
+        code, value = element_at(segment, 1), element_at(segment, 2)
         if code in self._options.location_references:
             self._set_location(value)
         elif self._line is not None and code == "LT":
@@ -268,14 +272,14 @@ class X12Reader:
             unit = unit.split(self._part)[0]
         kind = self._kinds.get(code, "unmapped")
         line.quantities.append(Quantity(kind, code, text.strip(), unit, self._loop_location, "", self._at))
-        number = int(text) if text.isascii() and text.isdigit() else _number(text.strip())
+        number = int(text) if text.isascii() and text.isdigit() else as_number(text.strip())
         self._total += number
         if kind == "available":
             self._total_available += number
 
     def _uit(self, segment: list[str]) -> None:
         if self._line is not None and self._line.quantities and not self._line.quantities[-1].unit:
-            self._line.quantities[-1] = self._line.quantities[-1]._replace(unit=_at(segment, 1).split(self._part)[0])
+            self._line.quantities[-1] = self._line.quantities[-1]._replace(unit=element_at(segment, 1).split(self._part)[0])
 
     def _sdq(self, segment: list[str]) -> None:
         line = self._line
@@ -285,7 +289,7 @@ class X12Reader:
         for at in range(3, len(segment) - 1, 2):
             if segment[at]:
                 line.quantities.append(
-                    Quantity(kind, code, segment[at + 1], _at(segment, 1), segment[at], "", self._at, is_split=True)
+                    Quantity(kind, code, segment[at + 1], element_at(segment, 1), segment[at], "", self._at, is_split=True)
                 )
                 self._has_quantity = self.report.has_quantities = True
 
@@ -294,32 +298,32 @@ class X12Reader:
         line = self._line
         if line is None:
             return
-        text, unit, code, when = _at(segment, 1), _at(segment, 2), _at(segment, 5), _at(segment, 6)
-        if code in _FUTURE_DATES:
+        text, unit, code, when = element_at(segment, 1), element_at(segment, 2), element_at(segment, 5), element_at(segment, 6)
+        if code in FUTURE_DATES:
             line.quantities.append(Quantity("future", "SCH", text, unit, "", when, self._at))
-        elif place := _at(segment, 4):
+        elif place := element_at(segment, 4):
             kind = line.quantities[0].kind if line.quantities else "available"
             line.quantities.append(Quantity(kind, "SCH", text, unit, place, "", self._at, is_split=True))
 
     def _ctp(self, segment: list[str]) -> None:
-        code, price = _at(segment, 2), _at(segment, 3)
+        code, price = element_at(segment, 2), element_at(segment, 3)
         if self._line is None:
             return
-        if code in _OUR_COST and not self._line.cost:
+        if code in OUR_COST and not self._line.cost:
             self._line.cost, self._line.price_kind = price, "cost"
-        elif code in _OTHER_PRICES and not self._line.price:
+        elif code in OTHER_PRICES and not self._line.price:
             self._line.price = price
             self._line.price_kind = self._line.price_kind or "list"
 
     def _pid(self, segment: list[str]) -> None:
         if self._line is not None and not self._line.description:
-            self._line.description = _at(segment, 5)
+            self._line.description = element_at(segment, 5)
 
     def _dtm(self, segment: list[str]) -> None:
         line = self._line
-        if line is None or not line.quantities or _at(segment, 1) not in _LINE_DATES:
+        if line is None or not line.quantities or element_at(segment, 1) not in LINE_DATES:
             return
-        when = _at(segment, 2)
+        when = element_at(segment, 2)
         line.quantities[-1] = line.quantities[-1]._replace(date=when)
 
     def _ls(self, _segment: list[str]) -> None:
@@ -329,12 +333,12 @@ class X12Reader:
         self._loop_location, self._in_loop = "", False
 
     def _ctt(self, segment: list[str]) -> None:
-        said, hashed = _at(segment, 1), _at(segment, 2)
+        said, hashed = element_at(segment, 1), element_at(segment, 2)
         count = self._line_count - self._line_count_before
         if not (said.isdigit() and int(said) == count):
             tolerated = "CTT01" in self._options.tolerate
             self._fault(f"CTT01 {said} against {count} LIN", "CTT", element=1, element_code="7", value=said, tolerated=tolerated)
-        if hashed and _number(hashed) not in (self._total, self._total_available):
+        if hashed and as_number(hashed) not in (self._total, self._total_available):
             self.report.note(f"segment {self._at}: CTT02 {hashed} is not the sum of the quantities ({self._total:g})")
 
     def raise_faults(self) -> None:
@@ -365,24 +369,3 @@ class X12Reader:
         if not self._is_stock_seen:
             found["ignored"] = "; ".join(self.told()) or "the file holds no 846"
         return found
-
-
-def _at(segment: list[str], number: int) -> str:
-    return segment[number].strip() if len(segment) > number else ""
-
-
-def _number(text: str) -> float:
-    plain = plain_number(text)
-    return float(plain) if plain is not None else 0.0
-
-
-def _is_date(text: str) -> bool:
-    if not (text.isascii() and text.isdigit() and len(text) in (6, 8)):
-        return False
-    if len(text) == 6:  # noqa: PLR2004 - YYMMDD, up to 3040
-        text = "20" + text
-    try:
-        date(int(text[:4]), int(text[4:6]), int(text[6:]))
-    except ValueError:
-        return False
-    return True
