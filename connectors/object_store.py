@@ -112,7 +112,8 @@ def open_store(options: ObjectStoreOptions, connection: Connection | None) -> "A
 
 def _s3_arguments(options: ObjectStoreOptions, connection: Connection | None) -> dict[str, Any]:
     times = {"connect_timeout": options.connect_timeout.total_seconds(), "read_timeout": options.idle_timeout.total_seconds()}
-    config: dict[str, Any] = {"retries": {"max_attempts": _TRIES}, **times}
+    # checksums behind the content are new with Amazon, and unknown to many who speak like S3
+    config: dict[str, Any] = {"retries": {"max_attempts": _TRIES}, "request_checksum_calculation": "when_required", **times}
     if connection is None:
         return {"anon": True, "config_kwargs": config}
     client = {name: value for name in ("region_name", "verify") if (value := _extra(connection, _S3_EXTRAS[name]))}

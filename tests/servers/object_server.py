@@ -110,15 +110,8 @@ class Bucket:
 
 
 def _stored(request: Request, path: Path) -> bytes:
-    """PutObject; a body in signed or trailed chunks (Content-Encoding: aws-chunked) is put together."""
-    content = request.body
-    if "aws-chunked" in request.headers.get("content-encoding", ""):
-        content, rest = b"", request.body
-        while (size := int(rest.partition(b"\r\n")[0].partition(b";")[0], 16)) > 0:
-            rest = rest.partition(b"\r\n")[2]
-            content, rest = content + rest[:size], rest[size + 2 :]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    path.write_bytes(request.body)
     return reply(200, ETag=_tag(path))
 
 
