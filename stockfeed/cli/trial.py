@@ -15,9 +15,10 @@ from stockfeed.cli.output import emit, emit_json
 from stockfeed.cli.problems import tell_problem, wrapped
 
 SHOWN = 20
-_EXIT = {"applied": 0, "held": 2, "rejected": 4}
+_EXIT = {"applied": 0, "ignored": 0, "held": 2, "rejected": 4}
 _SENTENCES = {
     "applied": "This file would be applied.",
+    "ignored": "This file would be IGNORED: it holds no stock for this feed.",
     "held": "This file would be HELD until a person releases it.",
     "rejected": "This file would be REJECTED as a whole.",
 }

@@ -65,6 +65,7 @@ def _sample(path: Path) -> _Sample:
         whole = not stream.read(1)
     if not data:
         raise DeliveryError("the file is empty (0 bytes)", "Give a file with some records in it.", code="FILE-EMPTY")
+    _refuse_edi(data)
     found, packed = not_text(data), archive_kind(data[:ARCHIVE_HEAD])
     if found and found.startswith(_WORKBOOKS):
         return _workbook(path, {})
@@ -93,6 +94,18 @@ def _text(data: bytes, *, whole: bool) -> _Sample:
     if not text.quote:
         form.append(Guess("feed.format.quote", "", text.quote_evidence, "unsure"))
     return _Sample(tuple(form), text.rows, workbook=False, whole=whole)
+
+
+def _refuse_edi(data: bytes) -> None:
+    """Raise DeliveryError for an interchange: as delimited text it would be a table of nonsense."""
+    head = data.removeprefix(b"\xef\xbb\xbf").lstrip()[:4]
+    standard = {b"ISA": "edi_x12", b"UNA": "edifact", b"UNB": "edifact"}.get(head[:3])
+    if standard and not head[3:].isalnum():
+        raise DeliveryError(
+            f"the file is an EDI interchange ({head[:3].decode()} segment)",
+            f'Declare [feed.format] type = "{standard}": docs/formats/{standard}.md shows a whole feed.',
+            code="FILE-NOT-TABLE",
+        )
 
 
 def _packed(path: Path, kind: str) -> _Sample:

@@ -15,7 +15,7 @@ from transforms.formats.options import DelimitedOptions
 from transforms.formats.row_selection import RowSelection
 from transforms.formats.strict_records import read_strictly
 
-TEXT = st.text(alphabet=st.sampled_from("aZ0 ,;|\t\"'\n\ré\u0301漢–\u00a0=#"), max_size=8)
+TEXT = st.text(alphabet=st.sampled_from("aZ0 ,;|~^\t\"'\n\ré\u0301漢–\u00a0=#"), max_size=8)
 WORDS = st.sampled_from(["NA", "NULL", "001", "1E5", "MARCH1", "True", "nan", " \u00e9", " e\u0301", "1,204", '3/4" bolt'])
 CELL = st.one_of(TEXT, WORDS)
 DAMAGED = st.text(alphabet=st.sampled_from('ab,"\n\r é'), max_size=60)
@@ -41,7 +41,7 @@ def written(row, delimiter, *, quote_all):
 @settings(max_examples=300, deadline=None)
 @given(
     rows=st.lists(st.lists(CELL, min_size=3, max_size=3), max_size=12),
-    delimiter=st.sampled_from(",;\t|"),
+    delimiter=st.sampled_from(",;\t|~^"),
     quote_all=st.booleans(),
     end=st.sampled_from(["\n", "\r\n", "\r"]),
     block_bytes=st.sampled_from([16, 64, 4_194_304]),
