@@ -45,7 +45,7 @@ from schemas.tables import (
     reservation,
 )
 from stockfeed.store.among import is_among
-from stockfeed.store.engine import insert_or, next_change_ids, to_json
+from stockfeed.store.engine import driver, insert_or, next_change_ids, to_json
 from transforms.availability import Level, Reserved, SkuStock
 
 _temporary = MetaData()
@@ -274,16 +274,16 @@ def steps_text(steps: Sequence[Mapping[str, Any]]) -> str:
 
 def remember(connection: Connection, changes: Sequence[Change]) -> None:
     """Append to `changed`, for `publish_changes`. Given to the driver as it is: rows by the hundred thousand."""
-    driver: Any = connection.connection.driver_connection
     names = ", ".join(f'"{column.name}"' for column in changed.columns)
     rows = [_changed_row(change) for change in changes]
-    if connection.dialect.name == "sqlite":
-        marks = ", ".join("?" * len(changed.columns))
-        driver.executemany(f"INSERT INTO temp.changed ({names}) VALUES ({marks})", rows)  # noqa: S608 (our names)
-        return
-    with driver.cursor() as cursor, cursor.copy(f"COPY changed ({names}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
+    with driver(connection) as direct:
+        if connection.dialect.name == "sqlite":
+            marks = ", ".join("?" * len(changed.columns))
+            direct.executemany(f"INSERT INTO temp.changed ({names}) VALUES ({marks})", rows)  # noqa: S608 (our names)
+            return
+        with direct.cursor() as cursor, cursor.copy(f"COPY changed ({names}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
 def _changed_row(change: Change) -> tuple[str | int | None, ...]:

@@ -158,6 +158,16 @@ def _query_only(connection: Connection) -> Iterator[None]:
 
 
 @contextmanager
+def driver(connection: Connection) -> Iterator[Any]:
+    """Yield the database driver's own connection, for what SQLAlchemy would do row by row; its errors become SQLAlchemy's."""
+    module: Any = connection.dialect.loaded_dbapi
+    try:
+        yield connection.connection.driver_connection
+    except module.Error as error:
+        raise exc.DBAPIError.instance(None, None, error, module.Error, dialect=connection.dialect) from error
+
+
+@contextmanager
 def translated(engine: Engine) -> Iterator[None]:
     """Turn the database driver's errors into ours, naming the database without its password."""
     name = engine.url.render_as_string(hide_password=True)

@@ -11,6 +11,7 @@ import polars as pl
 from sqlalchemy import Connection, Select, Table, bindparam, delete, func, select, update
 
 from schemas.records import KEY_SCHEMA, RECORD_SCHEMA
+from stockfeed.store.engine import driver
 from stockfeed.store.staged import create, drop, effective, picked, rejected_key, staged, touched_key
 
 __all__ = [
@@ -57,20 +58,24 @@ def _load(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
     """Append a frame with the table's columns; a column without any value is not sent."""
     if not frame.height:
         return
-    driver = connection.connection.driver_connection
-    assert driver is not None
     given = frame.select(column for column in frame if column.null_count() < frame.height)
-    if connection.dialect.name == "sqlite":
-        _insert(driver, table.name, given)
-        return
+    with driver(connection) as direct:
+        if connection.dialect.name == "sqlite":
+            _insert(direct, table.name, given)
+        else:
+            _copy(direct, table.name, given)
+
+
+def _copy(direct: Any, table: str, given: pl.DataFrame) -> None:
+    """Copy into a temporary table of PostgreSQL."""
     # Every text is quoted and only null is not: a SKU spelled \N stays a SKU.
     body = given.write_csv(include_header=False, null_value="\\N", quote_style="non_numeric")
     columns = ", ".join(f'"{name}"' for name in given.columns)
-    with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN (FORMAT csv, NULL '\\N')") as copy:
+    with direct.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv, NULL '\\N')") as copy:
         copy.write(body)
 
 
-def _insert(driver: Any, table: str, frame: pl.DataFrame) -> None:
+def _insert(direct: Any, table: str, frame: pl.DataFrame) -> None:
     """Insert into a temporary table of SQLite, many rows a statement."""
     texts = frame.with_columns(pl.col(pl.Date).cast(pl.String)) if pl.Date in frame.schema.values() else frame
     columns = ", ".join(f'"{name}"' for name in texts.columns)
@@ -79,8 +84,8 @@ def _insert(driver: Any, table: str, frame: pl.DataFrame) -> None:
     whole = texts.height // _ROWS_A_STATEMENT * _ROWS_A_STATEMENT * texts.width
     into = f"INSERT INTO temp.{table} ({columns}) VALUES "  # noqa: S608 (our names)
     many = ", ".join([one] * _ROWS_A_STATEMENT)
-    driver.executemany(into + many, _portions(values, 0, whole, _ROWS_A_STATEMENT * texts.width))
-    driver.executemany(into + one, _portions(values, whole, len(values), texts.width))
+    direct.executemany(into + many, _portions(values, 0, whole, _ROWS_A_STATEMENT * texts.width))
+    direct.executemany(into + one, _portions(values, whole, len(values), texts.width))
 
 
 def _portions(values: list[Any], start: int, end: int, size: int) -> Iterator[list[Any]]:

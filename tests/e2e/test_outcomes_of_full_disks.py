@@ -4,12 +4,13 @@ One clear line, a remedy, exit code 75; needs the right to mount small disks (ro
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.outcomes import AT, LARGE, SHOWN, STOCK, everything_is_right, refused, shows_its_traceback_with_debug, synced
-from tests.e2e.test_sku_survival import as_workbook
 from tests.servers.site import Site
 from tests.servers.small_disk import SmallDisk, mounted
 
@@ -115,9 +116,13 @@ def test_a_new_installation_on_a_full_disk_is_a_try_again_and_can_be_repeated(di
 
 
 def test_a_full_folder_for_temporary_files_is_a_try_again_and_nothing_is_lost(folder_site: Site, tmp_path: Path) -> None:
-    folder_site.add_supplier("globex", form="spreadsheet")
-    workbook = as_workbook(list(LARGE.items()))
-    folder_site.date(folder_site.inbox / "globex" / "stock.xlsx", workbook, AT)
+    """Of a delivery that is staged in memory as a whole, nothing is noticed: this one is larger."""
+    folder_site.add_supplier("globex", more="guard = { enabled = false }")
+    deliver = partial(folder_site.date, folder_site.inbox / "globex" / "stock.csv")
+    deliver(as_text(LARGE), AT)
+    assert folder_site.process("sync", "globex").code == 0
+    many = {f"SKU-{number:06}": number for number in range(400_000)}
+    deliver(as_text(many), AT + timedelta(hours=1))
     export = ("inventory", "export", "--format", "xlsx", "--output", "levels.xlsx")
     with mounted(tmp_path / "tmp", "1m") as disk:
         folder_site.environment["TMPDIR"] = str(disk.folder)
@@ -128,5 +133,9 @@ def test_a_full_folder_for_temporary_files_is_a_try_again_and_nothing_is_lost(fo
         disk.free()
         del folder_site.environment["TMPDIR"]
     assert folder_site.process("sync").code == 0
-    everything_is_right(folder_site, SHOWN | {sku: str(quantity) for sku, quantity in LARGE.items()}, deliveries=2)
+    everything_is_right(folder_site, SHOWN | {sku: str(quantity) for sku, quantity in many.items()}, deliveries=3)
     assert folder_site.process(*export).code == 0
+
+
+def as_text(rows: dict[str, int]) -> bytes:
+    return ("SKU,Qty\n" + "".join(f"{sku},{quantity}\n" for sku, quantity in rows.items())).encode()

@@ -85,11 +85,12 @@ def test_every_hostile_mail_of_the_list_is_walked(shared):
 @pytest.mark.parametrize("name", public_mails())
 def test_each_mail_of_a_public_test_suite_ends_in_an_outcome_in_time(tmp_path, shared, name):
     (tmp_path / "mail").write_bytes((shared / "hostile/registry/cpython-email" / name).read_bytes())
-    began = time.monotonic()
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     found = read_mail(tmp_path)
     assert time.monotonic() - began < SECONDS
     assert not [f for f in found.findings if "parser ended" in f.message]
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MEGABYTES * 1024
+    # the most of all children so far: those of other tests may have taken more
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss <= max(before, MEGABYTES * 1024)
 
 
 @pytest.mark.parametrize("name", [p.name for p in (root() / "hostile/registry/tnefparse").glob("*.tnef")] or ["none"])

@@ -301,7 +301,7 @@ def test_a_mailbox_of_100_000_mails_costs_what_is_new_in_it(world):
     template = place.parent / "tmp/one"
     template.write_bytes(small)
     os.chown(template, 65534, 65534)
-    instant = world.clock.at.timestamp()
+    instant, before = world.clock.at.timestamp(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     os.utime(template, (instant, instant))
     for number in range(100_000):
         if number % 50_000 == 0:
@@ -317,7 +317,8 @@ def test_a_mailbox_of_100_000_mails_costs_what_is_new_in_it(world):
     assert len(world.fetch(timeout="300s")) == 1
     assert time.process_time() - used < 2
     assert time.monotonic() - began < 60
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 512 * 1024
+    # the most of this process so far: other tests before may have taken more
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss <= max(before, 512 * 1024)
 
 
 def test_a_server_that_tells_a_wrong_size_still_gives_the_whole_mail(world, monkeypatch):
