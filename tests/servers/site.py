@@ -146,7 +146,7 @@ class Site:
 
     def levels(self) -> dict[str, str]:
         """SKU → on hand, as the command line shows it."""
-        return {row["supplier_sku"]: row["on_hand"] for row in self.rows("inventory", "show", "--limit", "1000000")}
+        return {row["supplier_sku"]: row["on_hand"] for row in self.rows("inventory", "show", "--limit", "100000")}
 
     def _whole_environment(self) -> dict[str, str]:
         ours = ("STOCKFEED_", "AIRFLOW_")
