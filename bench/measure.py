@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from channels import Dirty, Shelf, shop_place
-from database import fresh_database, postgres
 from feeds import FeedFile, feed_file
+from postgresql import fresh_database, postgres
 from product import place, require
 from table import Row, markdown, write_results
 from yardsticks import Yardsticks

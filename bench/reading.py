@@ -1,7 +1,7 @@
 """Measures `stockfeed sync` of a large workbook by each engine, and of a CSV file as large as the limit allows: whole processes.
 
 Never part of the tests: figures depend on the machine. `.venv/bin/python bench/reading.py`; FILE=stock.xlsx (or .csv) measures that
-file instead of one made here, TIMES=3 repeats, DATABASES=postgresql takes a server (bench/database.py) instead of SQLite, and
+file instead of one made here, TIMES=3 repeats, DATABASES=postgresql takes a server (bench/postgresql.py) instead of SQLite, and
 DATABASES=sqlite,postgresql both in turns.
 
 Seconds of processor are user and system time of the command and of the process that it reads in; memory is the highest resident
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from database import fresh_database, postgres
+from postgresql import fresh_database, postgres
 
 FILE = os.environ.get("FILE")
 TIMES = int(os.environ.get("TIMES") or "1")

@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from database import keywords
 from feeds import SHARED, FeedFile
+from postgresql import keywords
 from process import Measured, run, settle_disk
 
 PEERS = SHARED / "peers"

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, Self
@@ -31,6 +31,9 @@ from schemas.findings import Finding
 from schemas.transfer import Fetched, Seen
 
 _FILES = ("csv", "tsv", "txt", "xls", "xlsx", "xlsm", "xlsb", "ods", "zip", "gz", "bz2", "xz", "zst", "xml", "json", "edi", "x12")
+_DAY = timedelta(days=1)
+_MOST_TOLD = 20  # mails of one poll that were left, with why
+_LOOKED_AT = 100  # mails whose headers are fetched together
 
 
 class ImapOptions(BaseModel):
@@ -153,11 +156,11 @@ class ImapSource:
             else:
                 box.mark_seen(uid)
 
-    def _headings(self, box: Mailbox, reached: int, since: object) -> Iterator[Heading]:
+    def _headings(self, box: Mailbox, reached: int, since: date | None) -> Iterator[Heading]:
         """Yield the mails that the server finds, a batch at a time, so that a large mailbox costs what is new in it."""
         subject = _plain_words(self._options.subject)
         batch: list[int] = []
-        for uid in box.search(reached, since, self._options.senders, subject):  # type: ignore[arg-type]
+        for uid in box.search(reached, since, self._options.senders, subject):
             batch.append(uid)
             if len(batch) == _LOOKED_AT:
                 yield from box.headings(batch)
@@ -240,11 +243,6 @@ class ImapSource:
         chosen = (options.links, options.pattern, options.max_size, options.links_private)
         for number, found in enumerate(fetch_links(read.text, chosen, feed, folder), 1):
             yield _arrival(mail, found.path, f"link {number}", found.name, (*mail.findings, *found.findings))
-
-
-_DAY = timedelta(days=1)
-_MOST_TOLD = 20  # mails of one poll that were left, with why
-_LOOKED_AT = 100  # mails whose headers are fetched together
 
 
 def _reached(seen: Seen, mark: str, uid_validity: int) -> int:

@@ -1,11 +1,10 @@
 """What `stockfeed deliveries add` does: spool, archive, record and read one file that a person gives."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schemas.errors import ConfigError
 from stockfeed.cli.output import as_row, emit, emit_json
+from stockfeed.cli.session import instant
 
 if TYPE_CHECKING:
     from stockfeed.bootstrap import App
@@ -21,7 +20,7 @@ def add_file(app: "App", feed: str, file: Path, said: tuple[str | None, str | No
     from stockfeed.pipeline.receive import check_name, identity_of, receive
 
     app.config.feed(feed)
-    name, at = said[0] or file.name, _time(said[1])
+    name, at = said[0] or file.name, instant(said[1]) if said[1] else None
     check_name(name)
     with file.open("rb") as stream:
         spooled = spool_stream(stream.read, app.settings.spool_dir, name, limits=Limits(size=app.settings.file_bytes))
@@ -44,15 +43,3 @@ def _told(row: dict[str, object], *, as_json: bool) -> None:
         emit_json({"type": "added", **row})
         return
     emit(f"Delivery {row['delivery_id']} of {row['feed']} is {row['state']}." + (f" {row['reason']}" if row.get("reason") else ""))
-
-
-def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise ConfigError(f"--at {text!r} is no time with its zone", "Write for example 2026-11-02T08:00+01:00.")
-    return at

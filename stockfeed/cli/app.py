@@ -16,7 +16,7 @@ from stockfeed.cli.session import Session
 COMMANDS: Mapping[str, str] = {
     "init": "stockfeed.cli.setup:init",
     "demo": "stockfeed.cli.setup:demo",
-    "db": "stockfeed.cli.database:db",
+    "db": "stockfeed.cli.db:db",
     "feeds": "stockfeed.cli.feeds:feeds",
     "deliveries": "stockfeed.cli.deliveries:deliveries",
     "rejections": "stockfeed.cli.rejections:rejections",

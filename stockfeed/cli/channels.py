@@ -3,13 +3,10 @@
 Never sends anything: `stockfeed publish` does.
 """
 
-from datetime import datetime
-
 import click
 
-from schemas.errors import ConfigError
 from stockfeed.cli.output import as_row, emit, emit_json, show_rows
-from stockfeed.cli.session import Session, actor, json_option, pass_session, reason_option
+from stockfeed.cli.session import Session, actor, instant, json_option, pass_session, reason_option
 
 _LIST = (
     ("channel", "channel"), ("code", "channel"), ("kind", "kind"), ("state", "state"), ("approved_at", "approved"),
@@ -158,26 +155,16 @@ def rollback(session: Session, channel: str, at: str, *, reason: str, as_json: b
     Example:
       stockfeed channels rollback shop --at 2026-11-02T08:00Z --reason "bad map"
     """
-    instant = _instant(at)
+    moment = instant(at)
     with session.app() as app:
         from stockfeed.pipeline.channel_acts import rollback_channel
 
         app.config.channel(channel)
-        result = rollback_channel(app, channel, actor=actor(), reason=reason, at=instant)
+        result = rollback_channel(app, channel, actor=actor(), reason=reason, at=moment)
     if as_json:
         emit_json({"type": "rolled back", **as_row(result)})
     else:
         emit(f"Channel {channel} was rolled back and is paused: {result.sent:,} sent, {result.confirmed:,} confirmed.")
-
-
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise ConfigError(f"{text!r} is no instant with a time zone", 'Write for example "2026-11-02T08:00Z".')
-    return found
 
 
 def _told(channel: str, act: str, *, as_json: bool, waiting: int | None = None) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from stockfeed.bootstrap import App
     from stockfeed.settings import Settings
 
@@ -58,6 +60,21 @@ def actor() -> str:
         return f"{getpass.getuser()} (cli)"
     except (KeyError, OSError):  # a container's user id without a name
         return "cli"
+
+
+def instant(text: str) -> "datetime":
+    """Return a point in time as a person writes it, with its zone. Raises ConfigError."""
+    from datetime import datetime
+
+    from schemas.errors import ConfigError
+
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise ConfigError(f"{text!r} is no instant with a time zone", 'Write for example "2026-11-02T08:00Z".')
+    return found
 
 
 def reason_option(act: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -43,7 +43,7 @@ def init(session: Session, *, as_json: bool) -> None:
     Example:
       stockfeed init
     """
-    from stockfeed.cli.database import make_folder, upgrade_database
+    from stockfeed.cli.db import make_folder, upgrade_database
 
     settings = session.settings
     folders = (settings.config_dir / "suppliers", settings.config_dir / "channels", settings.state_dir)

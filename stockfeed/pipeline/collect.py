@@ -1,9 +1,12 @@
 """The verb collect: list, pick, download, archive, record. Changes nothing at the source; `acknowledge` does, later."""
 
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 import structlog
+from sqlalchemy import Connection
 
 from connectors.registry import load_source
 from schemas.errors import StockfeedError, TransientError
@@ -74,26 +77,33 @@ def _fetch_all(app: App, config: Feed, row: feeds.FeedRow, seen: Seen, lease: Le
 
 
 def _record(app: App, config: Feed, row: feeds.FeedRow, fetched: Fetched, lease: Lease) -> bool:
-    """Archive one arrival, then add it to the ledger (never the other way round: I1). Returns whether it was new."""
+    """Return whether one arrival was new."""
     try:
         lease.renew()
-        place = source_position(config, fetched.source_time, fetched.name)
-        with app.archive.kept():  # retention removes nothing between the two
-            app.archive.store(fetched.path, fetched.sha256)
-            with lease.write() as connection:
-                new = deliveries.record(
-                    connection,
-                    feed_id=row.id,
-                    fetched=fetched,
-                    source=source_of(config),
-                    config_version=feed_config_version(config),
-                    order_key=place,
-                    at=app.clock(),
-                )
+        return archive_and_record(app, row, config, fetched, lease.write) is not None
     finally:
         fetched.path.unlink(missing_ok=True)  # a retry fetches anew; nothing piles up in the spool
+
+
+def archive_and_record(
+    app: App, row: feeds.FeedRow, config: Feed, fetched: Fetched, writing: Callable[[], AbstractContextManager[Connection]]
+) -> int | None:
+    """Archive one arrival, then add it to the ledger (never the other way round: I1). Returns its id, None when it was known."""
+    place = source_position(config, fetched.source_time, fetched.name)
+    with app.archive.kept():  # retention removes nothing between the two
+        app.archive.store(fetched.path, fetched.sha256)
+        with writing() as connection:
+            new = deliveries.record(
+                connection,
+                feed_id=row.id,
+                fetched=fetched,
+                source=source_of(config),
+                config_version=feed_config_version(config),
+                order_key=place,
+                at=app.clock(),
+            )
     log.info("delivery_received" if new else "delivery_known", feed=row.code, name=fetched.name, size=fetched.size, delivery=new)
-    return new is not None
+    return new
 
 
 def _finish(lease: Lease, feed_id: int, seen: Seen, *, error: str | None, at: datetime | None) -> None:

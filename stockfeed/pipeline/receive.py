@@ -2,22 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-
-import structlog
+from functools import partial
 
 from connectors.selection import unsafe_reason
 from schemas.errors import ConfigError, PermanentError
 from schemas.rejections import escape_value
 from schemas.transfer import Fetched
 from stockfeed.bootstrap import App
-from stockfeed.pipeline.acknowledge import source_of
-from stockfeed.pipeline.collect import check_space, feed_row
-from stockfeed.pipeline.ordering import source_position
-from stockfeed.settings import feed_config_version
-from stockfeed.store import deliveries
+from stockfeed.pipeline.collect import archive_and_record, check_space, feed_row
 from stockfeed.store.engine import write
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +43,7 @@ def receive(app: App, feed_code: str, fetched: Fetched) -> Received:
     if config.order_by == "source_time" and fetched.source_time is None:
         words = f"feed {feed_code} is ordered by source_time, and {fetched.name} came without one"
         raise ConfigError(words, "Send the time of the stock with it.")
-    row = feed_row(app, feed_code)
-    with app.archive.kept():  # retention removes nothing between the two
-        app.archive.store(fetched.path, fetched.sha256)
-        with write(app.engine) as connection:
-            new = deliveries.record(
-                connection,
-                feed_id=row.id,
-                fetched=fetched,
-                source=source_of(config),
-                config_version=feed_config_version(config),
-                order_key=source_position(config, fetched.source_time, fetched.name),
-                at=app.clock(),
-            )
-    log.info("delivery_received" if new else "delivery_known", feed=feed_code, name=fetched.name, size=fetched.size, delivery=new)
+    new = archive_and_record(app, feed_row(app, feed_code), config, fetched, partial(write, app.engine))
     return Received(new, new is not None)
 
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -95,14 +97,20 @@ STUBBORN = """
 """
 
 
-def test_stopping_ends_children_that_left_the_process_group_and_ignore_sigterm(tmp_path: Path) -> None:
-    program = tmp_path / "stubborn.py"
+@contextmanager
+def stubborn(folder: Path) -> Iterator[ProcessGroup]:
+    """Give a running program and its child, which does not end at SIGTERM."""
+    program = folder / "stubborn.py"
     program.write_text(textwrap.dedent(STUBBORN))
-    with ProcessGroup(
-        [sys.executable, str(program), "parent"], environment=os.environ, log=tmp_path / "log", folder=tmp_path
-    ) as group:
-        while (tmp_path / "log").read_text().count("up") < 2:
+    command = [sys.executable, str(program), "parent"]
+    with ProcessGroup(command, environment=os.environ, log=folder / "log", folder=folder) as group:
+        while (folder / "log").read_text().count("up") < 2:
             assert group.ended is None
+        yield group
+
+
+def test_stopping_ends_children_that_left_the_process_group_and_ignore_sigterm(tmp_path: Path) -> None:
+    with stubborn(tmp_path) as group:
         members = group.alive()
         assert len(members) == 2
         assert group.stop(patience=0.5) == []
@@ -111,13 +119,7 @@ def test_stopping_ends_children_that_left_the_process_group_and_ignore_sigterm(t
 
 
 def test_a_second_ctrl_c_while_everything_ends_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "stubborn.py"
-    program.write_text(textwrap.dedent(STUBBORN))
-    with ProcessGroup(
-        [sys.executable, str(program), "parent"], environment=os.environ, log=tmp_path / "log", folder=tmp_path
-    ) as group:
-        while (tmp_path / "log").read_text().count("up") < 2:
-            assert group.ended is None
+    with stubborn(tmp_path) as group:
         members = group.alive()
         real, presses = time.sleep, iter([KeyboardInterrupt])
 

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from stockfeed.pipeline.trial import try_file
-from stockfeed.settings import load_config, load_settings
+from tests.integration.conftest import FEEDS
 
 pytestmark = pytest.mark.needs_shared
 
-FEEDS = Path(__file__).parent.parent / "data" / "samples"
 STEMS = sorted(path.stem for path in FEEDS.glob("o*.toml"))
 FIELDS = ("supplier_sku", "gtin", "quantity", "warehouse", "price", "currency", "available_date")
 #: What a sidecar tells that an observation has a place for, beside those.
@@ -31,19 +30,6 @@ SPELT = {"each_EA": "EA"}
 #: Prices without a currency: the sidecar has none either, and the feed's own is no part of an observation.
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    root = tmp_path_factory.mktemp("samples")
-    (root / "config").mkdir()
-    (root / "config" / "suppliers").symlink_to(FEEDS)
-    return load_settings({"STOCKFEED_STATE": str(root / "state")}, root)
-
-
-@pytest.fixture(scope="module")
-def feeds(settings):
-    return load_config(settings).feeds
-
-
 def file_of(shared: Path, stem: str) -> Path:
     [path] = [p for p in (shared / "samples/other_formats").iterdir() if p.stem == stem and not p.name.endswith(".expected.json")]
     return path
@@ -54,8 +40,8 @@ def expected_of(shared: Path, stem: str):
     return json.loads(path.with_name(path.name + ".expected.json").read_text(encoding="utf-8"))
 
 
-def read(settings, feeds, shared, stem):
-    *lines, summary = try_file(settings, feeds[f"{stem}.stock"], file_of(shared, stem), stage="read")
+def read(sample_settings, sample_feeds, shared, stem):
+    *lines, summary = try_file(sample_settings, sample_feeds[f"{stem}.stock"], file_of(shared, stem), stage="read")
     return [line for line in lines if line["type"] == "observation"], summary, lines
 
 
@@ -78,9 +64,9 @@ def test_every_document_has_a_feed_and_every_feed_a_document(shared):
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_a_document_gives_what_its_sidecar_says(settings, feeds, shared, stem):
+def test_a_document_gives_what_its_sidecar_says(sample_settings, sample_feeds, shared, stem):
     expected = expected_of(shared, stem)
-    seen, summary, lines = read(settings, feeds, shared, stem)
+    seen, summary, lines = read(sample_settings, sample_feeds, shared, stem)
     if isinstance(expected, dict) and expected["kind"] == "reject":
         assert seen == []
         assert summary["outcome"] == "rejected"
@@ -114,7 +100,7 @@ def check_summary(rows, seen, expected) -> None:
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_the_rules_account_for_every_record_of_a_document(settings, feeds, shared, stem):
-    *_, summary = try_file(settings, feeds[f"{stem}.stock"], file_of(shared, stem))
+def test_the_rules_account_for_every_record_of_a_document(sample_settings, sample_feeds, shared, stem):
+    *_, summary = try_file(sample_settings, sample_feeds[f"{stem}.stock"], file_of(shared, stem))
     rows = summary["rows"]
     assert rows["read"] == rows["accepted"] + rows["rejected"] + rows["skipped"]

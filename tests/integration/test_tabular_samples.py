@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from stockfeed.pipeline.trial import try_file
-from stockfeed.settings import load_config, load_settings
+from tests.integration.conftest import FEEDS
 
 pytestmark = pytest.mark.needs_shared
 
-FEEDS = Path(__file__).parent.parent / "data" / "samples"
 STEMS = sorted(path.stem for path in FEEDS.glob("t*.toml"))
 FIELDS = (
     "supplier_sku",
@@ -51,20 +50,6 @@ CORRECTED = {
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    """Settings whose configuration are the sample feeds, checked as every configuration is."""
-    root = tmp_path_factory.mktemp("samples")
-    (root / "config").mkdir()
-    (root / "config" / "suppliers").symlink_to(FEEDS)
-    return load_settings({"STOCKFEED_STATE": str(root / "state")}, root)
-
-
-@pytest.fixture(scope="module")
-def feeds(settings):
-    return load_config(settings).feeds
-
-
-@pytest.fixture(scope="module")
 def tabular(shared: Path) -> Path:
     return shared / "samples" / "tabular"
 
@@ -91,8 +76,8 @@ class Read:
         return [line for line in self.seen if line["quantity_kind"] == KINDS.get(kind, kind)]
 
 
-def read(settings, feeds, tabular, stem, feed="stock") -> Read:
-    return Read(try_file(settings, feeds[f"{stem}.{feed}"], file_of(tabular, stem), stage="read"))
+def read(sample_settings, sample_feeds, tabular, stem, feed="stock") -> Read:
+    return Read(try_file(sample_settings, sample_feeds[f"{stem}.{feed}"], file_of(tabular, stem), stage="read"))
 
 
 def test_every_sample_has_a_feed_and_every_feed_a_sample(tabular):
@@ -100,12 +85,12 @@ def test_every_sample_has_a_feed_and_every_feed_a_sample(tabular):
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_a_sample_gives_what_its_sidecar_says(settings, feeds, tabular, stem):
+def test_a_sample_gives_what_its_sidecar_says(sample_settings, sample_feeds, tabular, stem):
     expected = expected_of(tabular, stem)
-    result = read(settings, feeds, tabular, stem)
+    result = read(sample_settings, sample_feeds, tabular, stem)
     if stem in REFUSED_SUMMARIES:
         check_refused(result)
-        result = read(settings, feeds, tabular, stem, "catalogue")
+        result = read(sample_settings, sample_feeds, tabular, stem, "catalogue")
     if isinstance(expected, list):
         check_rows(result, expected)
     elif expected["kind"] == "reject":
@@ -199,8 +184,8 @@ def check_places(rows, keys, expected) -> None:
 
 
 @pytest.mark.parametrize("stem", sorted(WITHOUT_KEYS))
-def test_rows_without_a_key_are_all_refused(settings, feeds, tabular, stem):
-    lines = list(try_file(settings, feeds[f"{stem}.stock"], file_of(tabular, stem)))
+def test_rows_without_a_key_are_all_refused(sample_settings, sample_feeds, tabular, stem):
+    lines = list(try_file(sample_settings, sample_feeds[f"{stem}.stock"], file_of(tabular, stem)))
     assert [line for line in lines if line["type"] == "record"] == []
     summary = lines[-1]
     assert summary["rows"]["rejected"] == expected_of(tabular, stem)["rows"]
@@ -209,8 +194,8 @@ def test_rows_without_a_key_are_all_refused(settings, feeds, tabular, stem):
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_the_rules_account_for_every_row_of_a_sample(settings, feeds, tabular, stem):
-    *_, summary = try_file(settings, feeds[f"{stem}.stock"], file_of(tabular, stem))
+def test_the_rules_account_for_every_row_of_a_sample(sample_settings, sample_feeds, tabular, stem):
+    *_, summary = try_file(sample_settings, sample_feeds[f"{stem}.stock"], file_of(tabular, stem))
     rows = summary["rows"]
     assert rows["read"] == rows["accepted"] + rows["rejected"] + rows["skipped"]
     expected = expected_of(tabular, stem)

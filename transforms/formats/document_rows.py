@@ -8,19 +8,31 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any
+from typing import IO, Any
 
 import polars as pl
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, DeliveryError
 from schemas.records import CellProblem, RawBatch
 from schemas.rejections import Rejection, escape_value, rejection
 from transforms.formats.document_options import DocumentOptions
-from transforms.formats.limits import exceeded
+from transforms.formats.limits import Limits, exceeded
 from transforms.formats.row_selection import RowSelection, joined
 
+_HEAD_BYTES = 4_096
 _NO_OTHERS = pl.DataFrame(schema={"row": pl.Int64, "kind": pl.String, "text": pl.String})
 _CONTROL = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F]"  # line breaks and tabs inside a value are content
+
+
+def first_look(stream: IO[bytes], limits: Limits) -> bytes:
+    """Return the first bytes of a document. Raises DeliveryError FILE-EMPTY, and FILE-LIMIT for one that is too large."""
+    head = stream.read(_HEAD_BYTES)
+    if not head.strip():
+        raise DeliveryError("the file is empty", "Send the file again.", code="FILE-EMPTY")
+    size = stream.seek(0, 2)
+    if size > limits.file_bytes:
+        raise exceeded(f"file: {size} bytes", limits.file_bytes, "file_bytes")
+    return head
 
 
 @dataclass(slots=True)

@@ -13,12 +13,10 @@ from schemas.records import OpenBinary, RawBatch
 from schemas.rejections import escape_value, rejection
 from transforms.formats.content import not_a_table, not_text
 from transforms.formats.document_options import JsonOptions
-from transforms.formats.document_rows import Document, Record, alternatives, batches, columns_of
+from transforms.formats.document_rows import Document, Record, alternatives, batches, columns_of, first_look
 from transforms.formats.json_paths import ABSENT, CellPath, RowPath, cell_path, records, row_path
 from transforms.formats.json_text import JsonText, NoNumber, Number
-from transforms.formats.limits import exceeded
 
-_HEAD_BYTES = 4_096
 _SHOWN_MEMBERS = 10
 
 
@@ -53,12 +51,7 @@ def _paths(columns: tuple[str, ...]) -> dict[str, tuple[CellPath, ...]]:
 
 def _check_content(stream: IO[bytes], options: JsonOptions) -> str:
     """Return the encoding. Raises DeliveryError when the file is empty, too large, or plainly something else than JSON."""
-    head = stream.read(_HEAD_BYTES)
-    if not head.strip():
-        raise DeliveryError("the file is empty", "Send the file again.", code="FILE-EMPTY")
-    size = stream.seek(0, 2)
-    if size > options.limits.file_bytes:
-        raise exceeded(f"file: {size} bytes", options.limits.file_bytes, "file_bytes")
+    head = first_look(stream, options.limits)
     other = not_text(head) or (not_a_table(head) if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) else None)
     if other is not None:
         message = f"line 1: the file is not JSON but {other}"

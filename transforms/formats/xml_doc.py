@@ -13,12 +13,10 @@ from schemas.records import OpenBinary, RawBatch
 from schemas.rejections import escape_value
 from transforms.formats.content import not_a_table, not_text
 from transforms.formats.document_options import XmlOptions
-from transforms.formats.document_rows import Document, Record, alternatives, batches, columns_of
-from transforms.formats.limits import exceeded
+from transforms.formats.document_rows import Document, Record, alternatives, batches, columns_of, first_look
 from transforms.formats.xml_events import XmlRecords
 from transforms.formats.xml_paths import CellPath, Element, RowPath, cell_path, row_path
 
-_HEAD_BYTES = 4_096
 _PIECE = 1 << 18
 
 
@@ -62,12 +60,7 @@ def _plan(columns: tuple[str, ...], options: XmlOptions) -> _Plan:
 
 
 def _check_content(stream: IO[bytes], options: XmlOptions) -> None:
-    head = stream.read(_HEAD_BYTES)
-    if not head.strip():
-        raise DeliveryError("the file is empty", "Send the file again.", code="FILE-EMPTY")
-    size = stream.seek(0, 2)
-    if size > options.limits.file_bytes:
-        raise exceeded(f"file: {size} bytes", options.limits.file_bytes, "file_bytes")
+    head = first_look(stream, options.limits)
     text = not_a_table(head)
     other = not_text(head) or (text if text != "an XML document" else None)
     plain = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
