@@ -180,3 +180,11 @@ def test_without_a_place_for_answers_none_is_put(harness):
 def test_answers_never_go_where_files_are_read(harness):
     with pytest.raises(ConfigError, match="answers_to"):
         harness.load(answers_to=".")
+
+
+def test_a_file_is_taken_up_to_max_size_and_left_with_a_reason_above_it(harness):
+    for size in (99, 100, 101):
+        put(harness.outside, f"{size}.csv", b"x" * size)
+    seen = Seen()
+    assert sorted(got.name for got in harness.fetch(seen, max_size=100)) == ["100.csv", "99.csv"]
+    assert "101 bytes, more than max_size = 100" in seen.waiting["101.csv"]

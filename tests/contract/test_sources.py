@@ -1,7 +1,10 @@
 """What every registered source must do. A source without a harness here fails: add one with its fake server."""
 
+import bz2
+import gzip
 import hashlib
 import logging
+import lzma
 import os
 import socket
 import stat
@@ -12,11 +15,14 @@ from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from connectors.registry import SOURCES
 from schemas.connections import Secret
 from schemas.errors import CredentialsError, StockfeedError, TransientError
+from schemas.feed_config import TypedSection
 from schemas.transfer import Seen
+from stockfeed.reading import read_batches
 from tests.contract.source_harnesses import HARNESSES, INTERFACES, REMOTE, Harness
 from tests.servers.feeds import CANARY, LONG_AGO, everything, fetch, put
 
@@ -156,3 +162,17 @@ def test_source_times_are_utc_whatever_the_local_time_zone(harness, monkeypatch)
         time.tzset()
     assert got.source_time == LONG_AGO
     assert got.source_time.tzinfo is UTC
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstandard.compress], ids=["gz", "bz2", "xz", "zst"])
+def test_a_packed_file_arrives_as_it_is_and_is_unpacked_by_its_reader(harness, pack):
+    packed = pack(CONTENT)
+    put(harness.outside, "stock.csv", packed)
+    [got] = harness.fetch()
+    assert got.sha256 == hashlib.sha256(packed).hexdigest()
+    batches = list(read_batches(got.path, TypedSection(type="delimited", delimiter=";", archive="auto")))
+    assert [cells for batch in batches for cells in batch.frame.select("c0", "c1").rows()] == [
+        ("NA", "1"),
+        ("001", "2"),
+        (" é", "3"),
+    ]

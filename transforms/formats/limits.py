@@ -31,7 +31,7 @@ class Limits:
     archive_members: int = 50
     name_bytes: int = 200  # of one archive member
     xml_depth: int = 50
-    json_depth: int = 50
+    json_depth: int = 30
     memory_bytes: int = 512_000_000
     cpu_seconds: int = 120
     wall_seconds: int = 300

@@ -36,6 +36,11 @@ def test_a_stream_over_the_limit_is_refused_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("size", [99, 100])
+def test_a_stream_up_to_the_limit_is_taken(tmp_path, size):
+    assert spool_stream(io.BytesIO(b"a" * size).read, tmp_path, "x", limits=Limits(size=100)).size == size
+
+
 def test_a_failing_stream_leaves_nothing(tmp_path):
     pieces = iter([b"abc"])
 

@@ -147,6 +147,19 @@ def test_depth_is_limited(read_format, depth):
         read_format("json_doc", b'[{"sku":"A","x":' + b"[" * depth + b"]" * depth + b"}]", ("sku",))
 
 
+def test_depth_is_limited_at_exactly_the_limit(read_format):
+    """A record is 1 deep, a list in it 2."""
+
+    def read(depth: int):
+        nested = b"[" * (depth - 1) + b"]" * (depth - 1)
+        return read_format("json_doc", b'[{"sku":"A","x":' + nested + b"}]", ("sku",), limits={"json_depth": 7})
+
+    assert [read(depth).cells for depth in (6, 7)] == [[("A",)]] * 2
+    with pytest.raises(DeliveryError, match="depth over 7") as caught:
+        read(8)
+    assert caught.value.code == "FILE-LIMIT"
+
+
 def test_one_record_may_not_be_too_long(read_format):
     with pytest.raises(DeliveryError, match="line_bytes"):
         read_format("json_doc", b'[{"sku":"' + b"A" * 3_000_000 + b'"}]', ("sku",))

@@ -101,6 +101,20 @@ def test_one_record_may_not_be_too_long_nor_too_deep(read_format):
         read_format("xml_doc", b"<s><i>" + b"<j>" * 60, (".",), rows="/s/i")
 
 
+def test_depth_is_limited_at_exactly_the_limit(read_format):
+    """The document's own element is 1 deep, a record 2, an element in it 3."""
+
+    def read(depth: int):
+        nested = b"<j>" * (depth - 2) + b"</j>" * (depth - 2)
+        data = b'<s><i x="A">' + nested + b"</i></s>"
+        return read_format("xml_doc", data, ("@x",), rows="/s/i", limits={"xml_depth": 7})
+
+    assert [len(read(depth).cells) for depth in (6, 7)] == [1, 1]
+    with pytest.raises(DeliveryError, match="depth over 7") as caught:
+        read(8)
+    assert caught.value.code == "FILE-LIMIT"
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "windows-1251"])
 def test_the_declared_encoding_is_used(read_format, encoding):
     data = f'<?xml version="1.0" encoding="{encoding}"?><s><i>Ключ</i></s>'.encode(encoding)
