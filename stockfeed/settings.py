@@ -46,7 +46,6 @@ class Settings(BaseModel):
     rejections_kept: int = Field(50_000, ge=1)  # per delivery; the total is always counted
     lease_seconds: int = Field(900, ge=10)  # a run that stops renewing its lease is overtaken after this
     busy_seconds: float = Field(30, ge=0, le=3600)  # how long a second writer waits for SQLite's one write lock
-    fetch_seconds: int = Field(900, ge=1)  # one download, from first to last byte
     file_bytes: int = Field(200_000_000, ge=1)  # one delivery
     archive_days: int = Field(90, ge=1)  # archived bytes are kept for replay at least this long
     archive_bytes: int = Field(5_000_000_000, ge=1)  # per supplier
