@@ -67,13 +67,18 @@ def door(tmp_path, template, text: str):
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{sock.getsockname()[1]}", timeout=20, trust_env=False) as client:
-            client.port = sock.getsockname()[1]
-            yield world, client
-    finally:
+
+    def stop() -> None:
         server.should_exit = True
         thread.join(10)
+        assert not thread.is_alive()
+
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{sock.getsockname()[1]}", timeout=20, trust_env=False) as client:
+            client.port, client.stop = sock.getsockname()[1], stop
+            yield world, client
+    finally:
+        stop()
         sock.close()
         world.close()
 
@@ -177,15 +182,16 @@ def test_a_file_over_the_limit_is_refused_and_leaves_nothing(opened, declared):
     assert push(client, b"x" * 5_000_000).status_code == 201
 
 
-def test_a_connection_that_ends_before_the_file_records_nothing(opened):
-    world, client = opened
-    with socket.create_connection(("127.0.0.1", client.port)) as line:
-        line.sendall(HEAD + CSV)
-        line.shutdown(socket.SHUT_WR)
-        line.settimeout(10)
-        line.recv(1000)
-    assert world.query("SELECT * FROM delivery") == []
-    assert list(world.app.settings.spool_dir.glob("*")) == []
+def test_a_connection_that_ends_before_the_file_records_nothing(tmp_path, template):
+    with door(tmp_path, template, config()) as (world, client):
+        with socket.create_connection(("127.0.0.1", client.port)) as line:
+            line.sendall(HEAD + CSV)
+            line.shutdown(socket.SHUT_WR)
+            line.settimeout(10)
+            line.recv(1000)
+        client.stop()  # returns when what was begun has come to its end
+        assert world.query("SELECT * FROM delivery") == []
+        assert list(world.app.settings.spool_dir.glob("*")) == []
 
 
 def test_a_silent_sender_is_ended(opened, monkeypatch):
