@@ -24,6 +24,8 @@ NOTHING = "?"  # stands for a column that was not found: no file has it, so `fee
 _QUANTITIES = ("on_hand", "available", "on_order")
 _NONE = frozenset({"out of stock", "sold out", "none", "no", "nein", "non", "false", "ausverkauft", "nicht verfugbar", "epuise",
                    "rupture", "agotado", "esaurito", "uitverkocht", "brak", "нет", "нет в наличии", "無", "缺货"})  # fmt: skip
+_APART = ("location", "condition", "unit")
+_FEW_ROWS = 8
 _END_ROWS = 3
 _LONGEST_WORD = 60
 _ENOUGH = 0.9
@@ -132,7 +134,27 @@ def _column_keys(header: HeaderGuess, table: Sequence[Cells], found: ColumnsGues
     if not found.wide and not {"on_hand", "available"} & set(found.fields):
         told = "no column looks like a stock quantity; is this a stock file? If it is, write the column's name here"
         keys.append(Guess("feed.columns.on_hand", NOTHING, told, "decide"))
-    return keys
+    return [_doubted(key, repeated) for key in keys] if (repeated := _repeated(table, found)) else keys
+
+
+def _repeated(table: Sequence[Cells], found: ColumnsGuess) -> str:
+    """Return what speaks against a row for each level (most articles stand there several times), or ""."""
+    if "supplier_sku" not in found.fields:
+        return ""
+    apart = [table[found.fields[name].position].texts for name in ("supplier_sku", *_APART) if name in found.fields]
+    rows = [key for key in zip(*apart, strict=True) if key[0].strip()]
+    if len(rows) < _FEW_ROWS or len(set(rows)) >= _ENOUGH * len(rows):
+        return ""
+    return (
+        f"{len(rows)} sampled rows hold {len(set(rows))} different ones: is each row a movement, an order or a lot, "
+        "not a level of stock? Or does a column tell them apart (a warehouse, a condition)?"
+    )
+
+
+def _doubted(guess: Guess, why: str) -> Guess:
+    if guess.key.removeprefix("feed.columns.") not in {"supplier_sku", *_QUANTITIES} or guess.value == NOTHING:
+        return guess
+    return Guess(guess.key, guess.value, f"{guess.evidence}; {why}", "unsure")
 
 
 def _column_key(field: str, one: ColumnGuess, header: HeaderGuess, column: Cells) -> Guess:

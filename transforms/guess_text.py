@@ -60,6 +60,11 @@ def guess_text(data: bytes, *, whole: bool) -> TextGuess:
     return TextGuess(encoding, evidence, sure, delimiter, "", told, _records(lines, Dialect(delimiter, ""))[0])
 
 
+def guess_encoding(data: bytes) -> tuple[str, str]:
+    """Return the most plausible encoding of a whole text of bytes that are not UTF-8, and why."""
+    return _decoded(data, whole=True)[:2]
+
+
 def _lines(text: str) -> list[str]:
     """Return the lines with their ends; unlike for `str.splitlines`, only CR and LF end a line."""
     return _LINE.findall(text)

@@ -84,6 +84,8 @@ def export(session: Session, delivery: int | None, feed: str | None, form: str, 
     Example:
       stockfeed rejections export 17 --format xlsx --output acme.xlsx
     """
+    if form == "xlsx" and delivery is None and feed is None:
+        raise click.UsageError("A workbook goes to one supplier: give a delivery's number or --feed.")
     from stockfeed.cli.export import write_export
     from stockfeed.cli.rejection_book import write_rejection_book
 

@@ -15,7 +15,7 @@ from stockfeed.reading import read_batches
 from transforms.formats.content import ARCHIVE_HEAD, archive_kind, not_a_table, not_text
 from transforms.guess import Guess, guess_config
 from transforms.guess_header import Rows
-from transforms.guess_text import guess_text
+from transforms.guess_text import guess_encoding, guess_text
 from transforms.guess_toml import as_toml
 
 _SAMPLE_BYTES = 262_144
@@ -109,34 +109,41 @@ def _refuse_edi(data: bytes) -> None:
 
 
 def _packed(path: Path, kind: str) -> _Sample:
-    """Return the sample of the table inside an archive: text in UTF-8 or marked, text in cp1252, or a workbook."""
+    """Return the sample of the table inside an archive: text, or a workbook."""
     archive = Guess("feed.format.archive", "auto", f"the file is a {kind} archive by its first bytes", "sure")
-    refused: DeliveryError | None = None
-    for encoding in ("auto", "cp1252"):
-        ragged = {"short_rows": "pad", "long_rows": "cut_blank"}
-        try:
-            batch = _first_batch(path, {"type": "delimited", "archive": "auto", "encoding": encoding, **ragged})
-        except DeliveryError as error:
-            if error.code not in _ELSE:
-                raise
-            refused = error
-            continue
-        if encoding == "auto" and any(one.code == "ENC-BAD" for one in batch.rejections):
-            continue
-        told = f"read as {batch.reading['encoding']}" if encoding == "auto" else "the text inside is not UTF-8"
-        form = (
-            Guess("feed.format.type", "delimited", "the file inside is text", "sure"),
-            archive,
-            Guess("feed.format.encoding", encoding, told, "likely" if encoding == "auto" else "unsure"),
-            Guess(
-                "feed.format.delimiter", batch.reading["delimiter"], "it splits most rows into the same number of cells", "likely"
-            ),
-        )
-        return _Sample(form, _rows(batch), workbook=False, whole=batch.frame.height < _SAMPLE_ROWS)
-    if refused is None or refused.code != "FILE-NOT-TABLE":
-        raise refused or DeliveryError("the text inside the archive has no known encoding", code="FILE-ENCODING")
-    sample = _workbook(path, {"archive": "auto"})
-    return _Sample((*sample.form, archive), sample.rows, workbook=True, whole=sample.whole)
+    try:
+        batch, encoding = _packed_text(path)
+    except DeliveryError as error:
+        if error.code != "FILE-NOT-TABLE":
+            raise
+        sample = _workbook(path, {"archive": "auto"})
+        return _Sample((*sample.form, archive), sample.rows, workbook=True, whole=sample.whole)
+    told = "it splits most rows into the same number of cells"
+    form = (
+        Guess("feed.format.type", "delimited", "the file inside is text", "sure"),
+        archive,
+        encoding,
+        Guess("feed.format.delimiter", batch.reading["delimiter"], told, "likely"),
+    )
+    return _Sample(form, _rows(batch), workbook=False, whole=batch.frame.height < _SAMPLE_ROWS)
+
+
+def _packed_text(path: Path) -> tuple[RawBatch, Guess]:
+    """Return the first rows of the text inside an archive, in UTF-8 or what is marked, else in what its bytes look like."""
+    options = {"type": "delimited", "archive": "auto", "short_rows": "pad", "long_rows": "cut_blank"}
+    key = "feed.format.encoding"
+    try:
+        batch = _first_batch(path, {**options, "encoding": "auto"})
+    except DeliveryError as error:
+        if error.code != "FILE-ENCODING":
+            raise
+    else:
+        if all(one.code != "ENC-BAD" for one in batch.rejections):
+            return batch, Guess(key, "auto", f"read as {batch.reading['encoding']}", "likely")
+    # in Latin-1 each byte is the letter of the same number: so its cells are the bytes, which only the child process unpacks
+    seen = _first_batch(path, {**options, "encoding": "latin-1"})
+    encoding, why = guess_encoding("\n".join(cell for _, row in _rows(seen) for cell in row).encode("latin-1"))
+    return _first_batch(path, {**options, "encoding": encoding}), Guess(key, encoding, why, "unsure")
 
 
 def _workbook(path: Path, options: dict[str, str]) -> _Sample:

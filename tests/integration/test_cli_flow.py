@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -172,6 +173,8 @@ def test_rejected_rows_are_listed_and_exported_for_the_supplier(shell):
     book = openpyxl.load_workbook("r.xlsx")
     assert book.sheetnames == ["Summary", "Rejections"]
     assert {cell.data_type for row in book["Rejections"].iter_rows() for cell in row} <= {"s", "n"}
+    code, _ = shell("rejections", "export", "--format", "xlsx", "--output", "all.xlsx")
+    assert (code, Path("all.xlsx").exists()) == (3, False)  # it could hold another supplier's rows
 
 
 def test_listed_rejections_can_be_read_on_80_columns(shell):

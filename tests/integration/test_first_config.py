@@ -97,6 +97,15 @@ def test_a_packed_file_is_guessed_with_its_archive(tmp_path):
     assert [(line["supplier_sku"], line["on_hand"]) for line in records] == [("Grün-1", "5"), ("A-2", "7")]
 
 
+def test_the_encoding_of_a_packed_text_is_looked_for_as_that_of_a_plain_one(tmp_path):
+    path = tmp_path / "ostatki.csv.gz"
+    text = "Артикул;Количество\nМолоток-1;5\nОтвёртка;7\n"
+    path.write_bytes(gzip.compress(text.encode("cp1251")))
+    assert tomllib.loads(first_config(path).toml)["feed"][0]["format"]["encoding"] == "cp1251"
+    records = [line for line in tried(tmp_path, path) if line["type"] == "record"]
+    assert [line["supplier_sku"] for line in records] == ["Молоток-1", "Отвёртка"]
+
+
 def test_the_command_prints_only_toml_that_the_next_command_reads(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sample = tmp_path / "acme.csv"

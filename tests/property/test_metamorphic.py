@@ -1,13 +1,22 @@
-"""What must not matter: row order, added blank columns, line ends, the encoding declared, gzip, a byte-order mark."""
+"""What must not matter: order of rows, blank columns, line ends, the encoding declared, packing, a byte-order mark, a workbook."""
 
+import bz2
 import gzip
+import io
+import lzma
 import string
+import tarfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import openpyxl
 import pytest
-from hypothesis import HealthCheck, given, settings
+import zstandard
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from openpyxl.cell import WriteOnlyCell
 
 from schemas.feed_config import Feed
 from stockfeed.pipeline.trial import try_file
@@ -40,7 +49,7 @@ def feed(**options: object) -> Feed:
             "stale_after": "24h",
             "decimal": ",",
             "source": {"type": "folder", "path": "incoming"},
-            "format": {"type": "delimited", "delimiter": ";", **options},
+            "format": {k: v for k, v in {"type": "delimited", "delimiter": ";", **options}.items() if v is not None},
             "columns": {"supplier_sku": "SKU", "on_hand": "Bestand", "location": "Lager", "gtin": "EAN"},
             "words": {"{n}+": "{n}"},
             "guard": {"enabled": False},
@@ -96,22 +105,79 @@ def test_line_ends_do_not_matter(tmp_path, rows, end):
         ("utf-16-le", "utf-16-le"),
         ("utf-16-be", "auto"),
         ("utf-32", "utf-32"),
-        ("cp1252", "cp1252"),
-        ("latin-1", "latin-1"),
+        *(
+            (name, name)
+            for name in ("cp1252", "latin-1", "iso-8859-2", "mac_roman", "cp1250", "cp1254", "cp1257", "cp1258", "cp850")
+        ),
+        *((name, name) for name in ("cp1251", "cp1253", "cp1255", "cp1256", "shift_jis", "gb18030")),
     ],
 )
 @EXAMPLES
 @given(rows=ROWS)
 def test_the_encoding_does_not_matter(tmp_path, codec, declared, rows):
-    there = outcome(tmp_path, written(rows).encode(codec), encoding=declared)
-    assert there == outcome(tmp_path, written(rows).encode(), encoding="utf-8")
+    table = [tuple(_letters_of(codec, cell) for cell in row) for row in rows]
+    assume(len({(row[0], row[2]) for row in table}) == len(table))
+    there = outcome(tmp_path, written(table).encode(codec), encoding=declared)
+    assert there == outcome(tmp_path, written(table).encode(), encoding="utf-8")
 
 
-@settings(EXAMPLES, max_examples=3)  # each archive is unpacked in a process of its own
-@given(rows=ROWS, declared=st.sampled_from(["auto", "gz"]))
-def test_gzip_does_not_matter(tmp_path, rows, declared):
+def _letters_of(codec: str, text: str) -> str:
+    """Return `text` with letters that the encoding has, in place of those it lacks."""
+    own = {"cp1251": "Щё", "cp1253": "Λώ", "cp1255": "שא", "cp1256": "نع", "shift_jis": "在ソ", "gb18030": "库存"}.get(codec, "xy")
+    lacking = sorted({letter for letter in text if letter.encode(codec, "replace") == b"?" != letter.encode("utf-8")})
+    return text.translate({ord(letter): own[number % 2] for number, letter in enumerate(lacking)})
+
+
+def _zipped(content: bytes) -> bytes:
+    with zipfile.ZipFile(target := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("delivery.csv", content)
+    return target.getvalue()
+
+
+def _tarred(content: bytes) -> bytes:
+    with tarfile.open(fileobj=(target := io.BytesIO()), mode="w:gz") as archive:
+        member = tarfile.TarInfo("delivery.csv")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return target.getvalue()
+
+
+PACKERS = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": zstandard.compress,
+    "zip": _zipped,
+    "tar.gz": _tarred,
+}
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+@settings(EXAMPLES, max_examples=2)  # each archive is unpacked in a process of its own
+@given(rows=ROWS, is_declared=st.booleans())
+def test_packing_does_not_matter(tmp_path, packer, rows, is_declared):
     plain = written(rows).encode()
-    assert outcome(tmp_path, gzip.compress(plain), archive=declared) == outcome(tmp_path, plain)
+    declared = packer if is_declared else "auto"
+    assert outcome(tmp_path, PACKERS[packer](plain), archive=declared) == outcome(tmp_path, plain)
+
+
+@settings(EXAMPLES, max_examples=4)  # a workbook is read in a process of its own
+@given(rows=ROWS, data=st.data(), at=st.integers(0, len(HEADER)), engine=st.sampled_from(["openpyxl", "calamine"]))
+def test_a_workbook_its_row_order_and_its_blank_columns_do_not_matter(tmp_path, rows, data, at, engine):
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("Stock")
+    for row in (HEADER, *data.draw(st.permutations(rows))):
+        sheet.append([_text(sheet, cell) for cell in (*row[:at], "", *row[at:])])
+    book.save(target := io.BytesIO())
+    there = outcome(tmp_path, target.getvalue(), type="spreadsheet", engine=engine, delimiter=None)
+    assert there == outcome(tmp_path, written(rows).encode())
+
+
+def _text(sheet: Any, text: str) -> WriteOnlyCell:
+    cell = WriteOnlyCell(sheet, text or None)
+    if text:
+        cell.data_type = "s"
+    return cell
 
 
 def test_the_rows_of_these_tests_give_records_and_rejections(tmp_path):

@@ -6,6 +6,7 @@ from email.message import EmailMessage
 
 import pytest
 
+from connectors import mail_parts
 from connectors.mail_parts import links, safe_name, walk
 from connectors.mail_reading import read_mail
 
@@ -69,6 +70,25 @@ def test_the_depth_of_parts_is_limited(depth, is_refused):
     found = walk(raw.encode())
     assert any(note.severity == "reject" and "nested" in note.message for note in found.notes) == is_refused
     assert len(found.parts) == (0 if is_refused else 1)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_the_number_of_parts_is_limited(more):
+    message = EmailMessage()
+    message.set_content("x")
+    for number in range(mail_parts.MOST_PARTS + more - 2):  # beside the text and the whole
+        message.add_attachment(CSV, maintype="text", subtype="csv", filename=f"{number}.csv")
+    found = walk(message.as_bytes())
+    assert any(note.severity == "reject" and "parts" in note.message for note in found.notes) == (more == 1)
+    assert bool(found.parts) == (more < 1)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_header_that_is_too_long_is_told(more):
+    value = "x" * (mail_parts.LONGEST_HEADER + more)
+    found = walk(b"X-Long: " + value.encode() + b'\nContent-Type: text/csv; name="a.csv"\n\nsku\nA\n')
+    assert [note.code for note in found.notes] == (["MAIL-HEADER"] if more == 1 else [])
+    assert [part.content for part in found.parts] == [b"sku\nA\n"]
 
 
 def test_a_mail_that_ends_before_its_boundary_holds():

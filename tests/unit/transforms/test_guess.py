@@ -219,3 +219,13 @@ def test_two_accents_in_a_row_inside_a_word_are_not_read_as_chinese():
     text = "Artikel;Bezeichnung;Bestand\r\nA-1;Größe XL;5\r\nA-2;Größe L;7\r\n"
     assert guess_text(text.encode("cp1252"), whole=True).encoding == "cp1252"
     assert guess_text("品番;名称;在庫\r\nA-1;手袋 大;5\r\n".encode("gb18030"), whole=True).encoding == "gb18030"
+
+
+def test_rows_that_repeat_the_same_articles_may_be_movements_and_a_person_is_asked():
+    moves = "\n".join(f"A-{number % 3};{number - 4};2026-11-0{number % 9 + 1}" for number in range(12))
+    found = guessed(f"SKU;Qty;Posted\n{moves}\n")
+    assert {found[f"feed.columns.{name}"].confidence for name in ("supplier_sku", "on_hand")} == {"unsure"}
+    assert "movement" in found["feed.columns.on_hand"].evidence
+    places = "\n".join(f"A-{number % 3};{number};W{number // 3}" for number in range(12))
+    found = guessed(f"SKU;Qty;Warehouse\n{places}\n")
+    assert "movement" not in found["feed.columns.on_hand"].evidence
