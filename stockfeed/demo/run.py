@@ -1,4 +1,4 @@
-"""`make demo`: the whole product on this machine. Real servers on loopback, real Airflow, three suppliers, one shop that sells.
+"""`make demo`: the whole product on this machine. Real servers on loopback, real Airflow, five suppliers, one shop that sells.
 
 Never touches a configuration, database or Airflow of yours: everything lives in `.state/demo` and is made anew each time.
 """
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] = (), *, environ: Mapping[str, str] = os.envir
         telling.addresses(stage.app, stage.site, stage.shop.url)
         telling.verdict(wrong, time.monotonic() - began)
         if not once:
-            stay(stage.group, "airflow.log in the demo's folder", "Ending Airflow, the SFTP server and the shop")
+            stay(stage.group, "airflow.log in the demo's folder", "Ending Airflow, the suppliers' servers and the shop")
         survivors = stage.group.stop()
     if survivors:
         telling.verdict([f"processes {survivors} are still running"], 0)
@@ -58,15 +58,15 @@ def _options(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[bool
 def play(stage: Stage) -> list[str]:
     """Return what did not end as told, an empty list when all did: two rounds of deliveries with a sale between them."""
     feeds = sorted(stage.app.config.feeds)
-    telling.say("Round 1: three suppliers deliver for the first time.")
-    suppliers.first_round(stage.supplier_server, stage.mailbox)
+    telling.say("Round 1: five suppliers deliver for the first time.")
+    suppliers.first_round(stage.doors)
     _approve(stage.app)
     states = _run_feeds(stage, feeds)
     offered = stage.shop.available(suppliers.SOLD_SKU)
     sold = stage.shop.sell(suppliers.SOLD_SKU, SOLD_UNITS)
     telling.say(f"The shop offered {offered} of {suppliers.SOLD_SKU} and sells {sold}.")
-    telling.say("Round 2: the same file again, a changed spreadsheet, and a file that says 0 for everything.")
-    suppliers.second_round(stage.supplier_server, stage.mailbox)
+    telling.say("Round 2: the same file again, changed ones, and a file that says 0 for everything.")
+    suppliers.second_round(stage.doors)
     again = _run_feeds(stage, feeds)
     telling.say("The shop is read back, as once a day.")
     read_back = _wait_for(stage, {CHANNEL: stage.airflow.trigger(CHANNEL)})
@@ -75,6 +75,7 @@ def play(stage: Stage) -> list[str]:
         *_differences("round 2", again, {**dict.fromkeys(feeds, "success"), "pacific.inventory": "failed"}),
         *_differences("read-back", read_back, {CHANNEL: "success"}),
         *telling.unexpected(stage.app, stage.shop, offered=offered, sold=sold),
+        *telling.unanswered(stage.doors),
     ]
 
 

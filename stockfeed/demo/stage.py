@@ -1,9 +1,10 @@
-"""Sets the demo's stage in a folder of its own: SFTP server, mailbox, shop, configuration, database, Airflow.
+"""Sets the demo's stage in a folder of its own: the suppliers' servers, shop, configuration, database, Airflow.
 
 Never touches a configuration, database or Airflow of yours, and never empties a folder that it did not make.
 """
 
 import fcntl
+import json
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from stockfeed.bootstrap import App, open_app
 from stockfeed.demo import standalone, suppliers, telling
 from stockfeed.demo.airflow_api import AirflowApi, signed_in, wait_until
 from stockfeed.demo.airflow_site import AirflowSite, free_port, make_site, pools
+from stockfeed.demo.certificates import Authority
+from stockfeed.demo.google_server import GoogleServer
+from stockfeed.demo.mail_server import USER, MailServer
 from stockfeed.demo.process_group import ProcessGroup
 from stockfeed.demo.sftp_server import Login, SftpServer
 from stockfeed.demo.shop import Shop
@@ -39,26 +43,17 @@ class Stage:
     airflow: AirflowApi
     app: App
     shop: Shop
-
-    @property
-    def supplier_server(self) -> Path:
-        """Return the folder that the SFTP server serves."""
-        return self.folder / "sftp"
-
-    @property
-    def mailbox(self) -> Path:
-        """Return the folder where mailed spreadsheets are saved."""
-        return self.folder / "mailbox"
+    doors: suppliers.Doors
 
 
 def set_up(life: ExitStack, home: Path) -> Stage:
     """Return the stage with everything on it running; `life` ends it all in reverse order. Raises ConfigError, TransientError."""
     folder = life.enter_context(_fresh_folder(home))
     configure_logging("ERROR", "text")
-    places = _places(life, folder)
+    doors, places = _open_doors(life, folder)
     shop = life.enter_context(Shop(suppliers.listed_skus()))
     places["AIRFLOW_CONN_DEMO_SHOP"] = f"shopify://:{quote(shop.token)}@127.0.0.1/?base_url={quote(shop.url, safe='')}"
-    telling.say(f"A supplier's SFTP server, a folder of mailed spreadsheets, and a shop at {shop.url}.")
+    telling.say(f"An SFTP server, a mailbox and a Google spreadsheet with suppliers' stock, and a shop at {shop.url}.")
     app = life.enter_context(open_app(load_settings(places, cwd=folder)))
     _make_database(app)
     site = make_site(folder / "airflow", port=free_port(), settings=places)
@@ -69,22 +64,29 @@ def set_up(life: ExitStack, home: Path) -> Stage:
         airflow.make_pools(pools())
         wanted = {f"feed.{feed}" for feed in app.config.feeds} | {CHANNEL}
         wait_until(lambda: wanted <= airflow.dag_ids(), "Airflow has not parsed the DAGs", _PARSE_PATIENCE)
-    return Stage(folder, group, site, airflow, app, shop)
+    return Stage(folder, group, site, airflow, app, shop, doors)
 
 
-def _places(life: ExitStack, folder: Path) -> dict[str, str]:
-    """Return the environment that names the demo's configuration, state and SFTP server, which runs from here on."""
-    for place in ("sftp", "mailbox"):
-        (folder / place).mkdir()
-    suppliers.write_config(folder / "config", folder / "mailbox")
+def _open_doors(life: ExitStack, folder: Path) -> tuple[suppliers.Doors, dict[str, str]]:
+    """Return the suppliers' doors, open from here on, and the environment that names them, the configuration and the state."""
+    (folder / "sftp").mkdir()
+    suppliers.write_config(folder / "config")
+    authority = Authority(folder)
+    certificate = authority.issue("127.0.0.1")
     password = secrets.token_urlsafe(12)
     server = life.enter_context(SftpServer(folder / "sftp", Login("demo", password)))
-    pinned = quote(server.host_key, safe="")
-    return {
+    mailbox = life.enter_context(MailServer(certificate, password))
+    google = life.enter_context(GoogleServer(suppliers.new_sheet(), certificate))
+    pinned, trusted = quote(server.host_key, safe=""), quote(str(authority.ca_file), safe="")
+    extra = {"keyfile": google.service_key(), "endpoint": google.url, "ca_file": str(authority.ca_file)}
+    environment = {
         "STOCKFEED_CONFIG": str(folder / "config"),
         "STOCKFEED_STATE": str(folder / "state"),
         "AIRFLOW_CONN_DEMO_SFTP": f"sftp://demo:{quote(password)}@127.0.0.1:{server.port}/?host_key={pinned}",
+        "AIRFLOW_CONN_DEMO_MAIL": f"imap://{quote(USER)}:{quote(password)}@127.0.0.1:{mailbox.port}/?ca_file={trusted}",
+        "AIRFLOW_CONN_DEMO_SHEETS": json.dumps({"conn_type": "google_cloud_platform", "extra": extra}),
     }
+    return suppliers.Doors(folder / "sftp", mailbox, google.sheet), environment
 
 
 def _make_database(app: App) -> None:

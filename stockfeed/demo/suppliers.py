@@ -1,52 +1,102 @@
-"""What the demo's suppliers send, in two rounds, put where each of them puts it; and the SKUs the demo's shop lists.
+"""What the demo's suppliers send, in two rounds, by the door that each of them uses; and the SKUs the demo's shop lists.
 
-Never asks the network: the files are the package's own, and the spreadsheets are written from its CSV files.
+Never asks the network: the files are the package's own, and spreadsheets are made of its CSV files.
 """
 
 import csv
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
+from stockfeed.demo.mail_server import Attachment, MailServer
+from stockfeed.demo.spreadsheet import Number, Spreadsheet
+
 SOLD_SKU = "AR-1001"  # the shop sells some of it between the two rounds
+INTERCHANGES = 2  # that the supplier who speaks EDI sends, one in each round
+HOUR = 3600
 _DATA = Path(__file__).parent / "data"
 _DELIVERIES = _DATA / "deliveries"
-_HEADERS = {"Artikelnummer": ";", "Item": ",", "Part Number": ","}
+_HEADERS = {"Artikelnummer": ";", "Item": ",", "Part Number": ",", "Artikel": ","}
 _TITLE_ROWS = (("Harbour & Hall Outdoor: stock at close of business",), ())
+_WORKBOOK = ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+_WORKSHEET = "Voorraad"
 
 
-def write_config(target: Path, mailbox: Path) -> None:
-    """Copy the demo's configuration to `target`, with the folder of mailed spreadsheets filled in."""
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where the suppliers put their stock: the folder an SFTP server shows, our mailbox, a spreadsheet of a supplier's own."""
+
+    sftp: Path
+    mailbox: MailServer
+    sheet: Spreadsheet
+
+    def answers(self) -> list[str]:
+        """Return the EDI answers that we have put onto a supplier's server, oldest first."""
+        return [file.read_text("utf-8") for file in sorted((self.sftp / "midland" / "in").iterdir())]
+
+
+def write_config(target: Path) -> None:
+    """Copy the demo's configuration to `target`."""
     for kind in ("suppliers", "channels"):
-        (target / kind).mkdir(parents=True)
-        for file in (_DATA / "config" / kind).iterdir():
-            text = file.read_text(encoding="utf-8").replace("@MAILBOX@", mailbox.as_posix())
-            (target / kind / file.name).write_text(text, encoding="utf-8")
+        shutil.copytree(_DATA / "config" / kind, target / kind)
 
 
-def first_round(server: Path, mailbox: Path) -> None:
+def new_sheet() -> Spreadsheet:
+    """Return the spreadsheet of the supplier that keeps its stock in one, still without rows."""
+    return Spreadsheet("1demo-lumen", "Lumen", _now(0), {_WORKSHEET: []})
+
+
+def first_round(doors: Doors) -> None:
     """Put the first deliveries in place: all of them good, with single bad rows."""
-    for folder in (server / "alpenrad", server / "pacific", mailbox):
-        folder.mkdir(parents=True, exist_ok=True)
-    _put(_DELIVERIES / "alpenrad_bestand.csv", server / "alpenrad" / "bestand.csv")
-    an_hour_ago = time.time() - 3600
-    os.utime(server / "alpenrad" / "bestand.csv", (an_hour_ago, an_hour_ago))
-    _put(_DELIVERIES / "pacific_inventory_1.csv", server / "pacific" / "inventory_1.csv")
-    write_workbook(_DELIVERIES / "harbour_stock_1.csv", mailbox / "Stock Monday.xlsx")
+    for folder in ("alpenrad", "pacific", "midland/out", "midland/in"):
+        (doors.sftp / folder).mkdir(parents=True, exist_ok=True)
+    bestand = doors.sftp / "alpenrad" / "bestand.csv"
+    _put(_DELIVERIES / "alpenrad_bestand.csv", bestand)
+    os.utime(bestand, (time.time() - HOUR,) * 2)
+    _put(_DELIVERIES / "pacific_inventory_1.csv", doors.sftp / "pacific" / "inventory_1.csv")
+    _put(_DELIVERIES / "midland_846_1.edi", doors.sftp / "midland" / "out" / "846_000000001.edi")
+    _mail(doors.mailbox, "Monday", 1)
+    _edit(doors.sheet, 1, HOUR)
 
 
-def second_round(server: Path, mailbox: Path) -> None:
-    """Put the second deliveries in place: the same bytes again, a small change, and one that says 0 for everything."""
-    again = server / "alpenrad" / "bestand.csv"
-    os.utime(again)  # uploaded again: a new arrival of the same bytes
-    _put(_DELIVERIES / "pacific_inventory_2.csv", server / "pacific" / "inventory_2.csv")
-    write_workbook(_DELIVERIES / "harbour_stock_2.csv", mailbox / "Stock Tuesday.xlsx")
+def second_round(doors: Doors) -> None:
+    """Put the second deliveries in place: the same bytes again, small changes, and one that says 0 for everything."""
+    os.utime(doors.sftp / "alpenrad" / "bestand.csv")  # uploaded again: a new arrival of the same bytes
+    _put(_DELIVERIES / "pacific_inventory_2.csv", doors.sftp / "pacific" / "inventory_2.csv")
+    _put(_DELIVERIES / "midland_846_2.edi", doors.sftp / "midland" / "out" / "846_000000002.edi")
+    _mail(doors.mailbox, "Tuesday", 2)
+    _edit(doors.sheet, 2, 0)
 
 
-def write_workbook(rows: Path, target: Path) -> None:
-    """Write a CSV file as a spreadsheet a person would mail: two title rows, a header, numbers as numbers, SKUs as text."""
+def _mail(mailbox: MailServer, day: str, number: int) -> None:
+    book = workbook(_DELIVERIES / f"harbour_stock_{number}.csv")
+    mailbox.deliver("stock@harbour.example", f"Stock {day}", Attachment(f"Stock {day}.xlsx", book, _WORKBOOK))
+
+
+def _edit(sheet: Spreadsheet, number: int, ago: float) -> None:
+    """Let a person have typed the rows into the spreadsheet: numbers as numbers, SKUs as text."""
+    with (_DELIVERIES / f"lumen_voorraad_{number}.csv").open(encoding="utf-8", newline="") as text:
+        header, *rows = csv.reader(text)
+    sheet.cells[_WORKSHEET] = [[*header], *([row[0], row[1], *map(_sheet_cell, row[2:])] for row in rows)]
+    sheet.modified = _now(ago)
+
+
+def _sheet_cell(text: str) -> object:
+    number = _cell(text)
+    return text if isinstance(number, str) else Number(number, f"{number:,}")
+
+
+def _now(ago: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() - ago))
+
+
+def workbook(rows: Path) -> bytes:
+    """Return a CSV file as a spreadsheet a person would mail: two title rows, a header, numbers as numbers, SKUs as text."""
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)
@@ -56,9 +106,8 @@ def write_workbook(rows: Path, target: Path) -> None:
     with rows.open(encoding="utf-8", newline="") as text:
         for number, cells in enumerate(csv.reader(text)):
             sheet.append(cells if number == 0 else [_cell(cell) for cell in cells])
-    part = target.with_suffix(".part")  # never read half-written: sources ignore *.part
-    book.save(part)
-    part.rename(target)
+    book.save(saved := BytesIO())
+    return saved.getvalue()
 
 
 def listed_skus() -> dict[str, int]:
@@ -67,6 +116,9 @@ def listed_skus() -> dict[str, int]:
 
 
 def _skus(file: Path) -> Iterator[str]:
+    if file.suffix == ".edi":
+        yield from re.findall(r"LIN\*\d+\*VP\*([^*~]+)", file.read_text("utf-8"))
+        return
     with file.open(encoding="cp1252" if file.name.startswith("alpenrad") else "utf-8", newline="") as text:
         first = text.readline().split(";")[0].split(",")[0]
         yield from (row[0] for row in csv.reader(text, delimiter=_HEADERS[first]) if row[0])
@@ -80,6 +132,6 @@ def _cell(text: str) -> str | int | float:
 
 
 def _put(file: Path, target: Path) -> None:
-    part = target.with_suffix(".part")
+    part = target.with_suffix(".part")  # never read half-written: sources ignore *.part
     shutil.copyfile(file, part)
     part.rename(target)

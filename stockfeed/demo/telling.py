@@ -17,13 +17,14 @@ from schemas.tables import available_to_sell, delivery, feed, publication, rejec
 from stockfeed.bootstrap import App
 from stockfeed.demo.airflow_site import USER, AirflowSite
 from stockfeed.demo.shop import Shop
-from stockfeed.demo.suppliers import SOLD_SKU
+from stockfeed.demo.suppliers import INTERCHANGES, SOLD_SKU, Doors
 from stockfeed.store.engine import read
 
 _console = Console(highlight=False)
 _COLOURS = {"applied": "green", "unchanged": "green", "held": "yellow", "rejected": "red"}
 _EXPECTED = (
     ("alpenrad.stock", "applied"), ("alpenrad.stock", "unchanged"), ("harbour.sheet", "applied"), ("harbour.sheet", "applied"),
+    ("lumen.lamps", "applied"), ("lumen.lamps", "applied"), ("midland.edi", "applied"), ("midland.edi", "applied"),
     ("pacific.inventory", "applied"), ("pacific.inventory", "held"),
 )  # fmt: skip
 
@@ -90,6 +91,13 @@ def unexpected(app: App, shop: Shop, *, offered: int | None, sold: int) -> list[
         f"{sku}: {quantity} computed, {shop.available(sku)} shown" for sku, quantity in promised if shop.available(sku) != quantity
     ]
     return [*wrong, *differing] if promised else [*wrong, "nothing was computed for the shop"]
+
+
+def unanswered(doors: Doors) -> list[str]:
+    """Return what is wrong about the answers to the EDI interchanges: each is acknowledged as accepted, once."""
+    answers = [("AK9*A*1*1*1" in answer) for answer in doors.answers()]
+    right = [True] * INTERCHANGES
+    return [] if answers == right else [f"of {INTERCHANGES} interchanges {sum(answers)} were accepted, in {len(answers)} answers"]
 
 
 def _deliveries_table(app: App) -> Table:

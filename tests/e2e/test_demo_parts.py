@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import httpx
@@ -20,34 +21,45 @@ from schemas.errors import ConfigError, TransientError
 from stockfeed.demo import own_airflow, run, standalone, suppliers
 from stockfeed.demo.airflow_api import AirflowApi
 from stockfeed.demo.airflow_site import make_site, pools
+from stockfeed.demo.certificates import Authority
+from stockfeed.demo.mail_server import SIGNED_BY, MailServer
 from stockfeed.demo.process_group import ProcessGroup, session_members
 from stockfeed.settings import load_config, load_settings
 from tests.servers import web_server
 
 
 def test_the_demos_configuration_is_right(tmp_path: Path) -> None:
-    suppliers.write_config(tmp_path / "config", tmp_path / "mailbox")
+    suppliers.write_config(tmp_path / "config")
     config = load_config(load_settings({"STOCKFEED_CONFIG": str(tmp_path / "config")}))
-    assert sorted(config.feeds) == ["alpenrad.stock", "harbour.sheet", "pacific.inventory"]
-    assert config.feed("harbour.sheet").source.options["path"] == (tmp_path / "mailbox").as_posix()
+    assert sorted(config.feeds) == ["alpenrad.stock", "harbour.sheet", "lumen.lamps", "midland.edi", "pacific.inventory"]
+    assert config.feed("harbour.sheet").source.options["authserv_id"] == SIGNED_BY
 
 
 def test_the_mailed_workbook_keeps_skus_as_text_and_numbers_as_numbers(tmp_path: Path) -> None:
     from openpyxl import load_workbook
 
     (tmp_path / "rows.csv").write_text('Item,Leith\n00815,7\n1E5,2.5\n=A1,see note\n"",0\n', encoding="utf-8")
-    suppliers.write_workbook(tmp_path / "rows.csv", tmp_path / "book.xlsx")
-    rows = [list(row) for row in load_workbook(tmp_path / "book.xlsx")["Stock"].iter_rows(min_row=3, values_only=True)]
+    book = load_workbook(BytesIO(suppliers.workbook(tmp_path / "rows.csv")))
+    rows = [list(row) for row in book["Stock"].iter_rows(min_row=3, values_only=True)]
     assert rows[:3] == [["Item", "Leith"], ["00815", 7], ["1E5", 2.5]]
-    assert not list(tmp_path.glob("*.part"))
 
 
 def test_the_second_round_sends_the_same_bytes_a_change_and_zeros(tmp_path: Path) -> None:
-    server, mailbox = tmp_path / "sftp", tmp_path / "mailbox"
-    suppliers.first_round(server, mailbox)
+    server = tmp_path / "sftp"
+    with MailServer(Authority(tmp_path).issue("127.0.0.1"), "password") as mailbox:
+        doors = suppliers.Doors(server, mailbox, suppliers.new_sheet())
+        two_rounds(doors)
+
+
+def two_rounds(doors: suppliers.Doors) -> None:
+    server = doors.sftp
+    suppliers.first_round(doors)
+    lamps = doors.sheet.cells["Voorraad"]
     first = (server / "alpenrad" / "bestand.csv").read_bytes()
     sent = (server / "alpenrad" / "bestand.csv").stat().st_mtime
-    suppliers.second_round(server, mailbox)
+    suppliers.second_round(doors)
+    assert (len(lamps), lamps[1][:2]) == (8, ["0471", "Koplamp Ster 30 lux"])
+    assert doors.sheet.cells["Voorraad"] != lamps
     assert (server / "alpenrad" / "bestand.csv").read_bytes() == first
     assert (server / "alpenrad" / "bestand.csv").stat().st_mtime > sent
     zeros = (server / "pacific" / "inventory_2.csv").read_text("utf-8").splitlines()[1:]
@@ -57,7 +69,7 @@ def test_the_second_round_sends_the_same_bytes_a_change_and_zeros(tmp_path: Path
 
 def test_the_shop_lists_every_sku_once_also_those_that_spreadsheets_destroy() -> None:
     skus = suppliers.listed_skus()
-    assert {"1E5", "0815", suppliers.SOLD_SKU, "HH00200", "PCS-0001"} <= set(skus)
+    assert {"1E5", "0815", suppliers.SOLD_SKU, "HH00200", "PCS-0001", "1E7", "MD-10001"} <= set(skus)
     assert "" not in skus
 
 

@@ -14,37 +14,45 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from connectors.sheet_cells import letters
 from schemas.connections import Connection, Secret
+from stockfeed.demo.spreadsheet import Number, Spreadsheet
 from tests.servers import tokens
 from tests.servers.certificates import server_context
 from tests.servers.feeds import CANARY
 
+__all__ = ["KEY", "Number", "Services", "running"]
 KEY = "1aBcD-spreadsheet_key"
 
 
 @dataclass
-class Number:
-    """A cell that holds a number and shows it in some format."""
-
-    value: float
-    shown: str
-
-
-@dataclass
 class Services:
-    """`cells` by worksheet: rows of texts, booleans, Numbers. `quota`: reads that are left; None is endless."""
+    """`cells` by worksheet and when they were `modified`. `quota`: reads that are left; None is endless."""
 
     account: tokens.TokenServer
     port: int = 0
-    cells: dict[str, list[list[object]]] = field(default_factory=dict)
-    modified: str = "2026-11-01T06:00:00.000Z"
+    sheet: Spreadsheet = field(default_factory=lambda: Spreadsheet(KEY, "Lager / Stock", "2026-11-01T06:00:00.000Z"))
     quota: int | None = None
     retry_after: str | None = None
     faults: list[tuple[int, object]] = field(default_factory=list)  # answers that come first, each once
     asked: list[str] = field(default_factory=list)
     contract: dict | None = None
     on_values: Callable[[], None] | None = None
+
+    @property
+    def cells(self) -> dict[str, list[list[object]]]:
+        return self.sheet.cells
+
+    @cells.setter
+    def cells(self, cells: dict[str, list[list[object]]]) -> None:
+        self.sheet.cells = cells
+
+    @property
+    def modified(self) -> str:
+        return self.sheet.modified
+
+    @modified.setter
+    def modified(self, modified: str) -> None:
+        self.sheet.modified = modified
 
     def connection(self, **extra) -> Connection:
         fields = {"ca_file": str(self.account.ca_file), "keyfile": Secret(tokens.service_key(self.account))}
@@ -57,62 +65,17 @@ class Services:
             return 401, {"error": {"code": 401, "message": "Invalid Credentials", "status": "UNAUTHENTICATED"}}
         if self.faults:
             return self.faults.pop(0)
-        if path == f"/drive/v3/files/{KEY}":
-            return 200, {"id": KEY, "name": "Lager / Stock", "modifiedTime": self.modified}
+        if path.startswith("/drive/"):
+            return self.sheet.answer(path, query)
         if self.contract is not None:
             check(self.contract, path, query)
         if self.quota is not None:
             if self.quota <= 0:
                 return 429, {"error": {"code": 429, "message": "Quota exceeded", "status": "RESOURCE_EXHAUSTED"}}
             self.quota -= 1
-        if path == f"/v4/spreadsheets/{KEY}":
-            return 200, {"spreadsheetId": KEY, "properties": {"title": "Lager / Stock"}, "sheets": self._sheets()}
-        match = re.fullmatch(rf"/v4/spreadsheets/{KEY}/values/'(.+)'!([A-Z]+)(\d+):([A-Z]+)(\d+)", path)
-        return (
-            self._values(match, query)
-            if match
-            else (404, {"error": {"code": 404, "message": "Requested entity was not found.", "status": "NOT_FOUND"}})
-        )
-
-    def _sheets(self) -> list[dict]:
-        return [
-            {
-                "properties": {
-                    "sheetId": number, "title": title, "index": number, "sheetType": "GRID",
-                    "gridProperties": {"rowCount": max(1000, len(rows)), "columnCount": 26},
-                }
-            }
-            for number, (title, rows) in enumerate(self.cells.items())
-        ]  # fmt: skip
-
-    def _values(self, match: re.Match, query: dict[str, str]) -> tuple[int, object]:
-        if self.on_values:
+        if "/values/" in path and self.on_values:
             self.on_values()
-        title = match[1].replace("''", "'")
-        first, last = int(match[3]), int(match[5])
-        left, right = (next(n for n in range(1, 1000) if letters(n) == match[i]) for i in (2, 4))
-        if title not in self.cells:
-            return 400, {"error": {"code": 400, "message": "Unable to parse range", "status": "INVALID_ARGUMENT"}}
-        rows = [row[left - 1 : right] for row in self.cells[title][first - 1 : last]]
-        shown = [_trimmed([_render(cell, query["valueRenderOption"]) for cell in row]) for row in rows]
-        while shown and not shown[-1]:
-            shown.pop()
-        answer: dict[str, object] = {"range": f"'{title}'!A{first}", "majorDimension": "ROWS"}
-        return 200, answer | ({"values": shown} if shown else {})
-
-
-def _render(cell: object, option: str) -> object:
-    if isinstance(cell, Number):
-        return cell.shown if option == "FORMATTED_VALUE" else cell.value
-    if isinstance(cell, bool):
-        return str(cell).upper() if option == "FORMATTED_VALUE" else cell
-    return cell
-
-
-def _trimmed(row: list[object]) -> list[object]:
-    while row and row[-1] == "":
-        row.pop()
-    return row
+        return self.sheet.answer(path, query)
 
 
 def check(contract: dict, path: str, query: dict[str, str]) -> None:
