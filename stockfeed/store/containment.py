@@ -62,26 +62,45 @@ class Containment:
         rows = [row for row in self.levels.get((sku, feed_id), ()) if not places or row.location in places]
         return {row.location for row in rows if not self._contains(self.feeds[feed_id], row, seen_at)}
 
+    def has_reported(self, sku: str, feed_id: int, seen_at: datetime, places: Collection[str]) -> bool:
+        """Return whether a number of the feed contains a sale (at `places`, empty: anywhere), and not only because it was 0 before."""
+        rows = [row for row in self.levels.get((sku, feed_id), ()) if not places or row.location in places]
+        return any(self._speaks_after(self.feeds[feed_id], row, seen_at) for row in rows)
+
     def offers_at(self, feed_id: int, places: Collection[str]) -> bool:
         """Return whether a feed's stock at one of these locations is offered now."""
         return self.feeds[feed_id].is_usable and any((feed_id, place) not in self.stale_places for place in places)
 
     def _contains(self, state: FeedState, row: Level, seen_at: datetime) -> bool:
-        if row.unconfirmed_count > 0 or 0 < row.missing_count < row.missing_after:
-            return False  # the last snapshot did not confirm it: still the old number
-        now = self.applied if self.applied is not None and self.applied.feed_id == row.feed_id else None
-        if now is not None and (row.sku in now.stated or row.delivery_id == now.delivery_id):
-            spoke: datetime | None = now.as_of
-        else:
-            spoke = self.of_delivery.get(row.delivery_id)  # None: longer ago than the oldest of these sales
-        units = row.available if row.available is not None else row.on_hand
+        if _is_unconfirmed(row):
+            return False
+        units, spoke = row.available if row.available is not None else row.on_hand, self._spoke(row)
         if not units and row.missing_count == 0 and (spoke is None or spoke <= seen_at):
             return True  # there was nothing when it sold, so it was not sold from here
+        return self._speaks_after(state, row, seen_at)
+
+    def _speaks_after(self, state: FeedState, row: Level, seen_at: datetime) -> bool:
+        """Return whether a level's number is from after a sale and its lag."""
+        if _is_unconfirmed(row):
+            return False
         if state.is_delta:
             # stated since the sale, and by the end of the lag there was nothing to add
+            spoke = self._spoke(row)
             return spoke is not None and spoke > seen_at and is_contained(state.as_of, seen_at, state.sales_lag)
         as_of = self.at_location.get((row.feed_id, row.location)) if state.is_scoped else state.as_of
         return is_contained(as_of, seen_at, state.sales_lag)
+
+    def _spoke(self, row: Level) -> datetime | None:
+        """Return as of when a level was stated; None: longer ago than the oldest of these sales."""
+        now = self.applied if self.applied is not None and self.applied.feed_id == row.feed_id else None
+        if now is not None and (row.sku in now.stated or row.delivery_id == now.delivery_id):
+            return now.as_of
+        return self.of_delivery.get(row.delivery_id)
+
+
+def _is_unconfirmed(row: Level) -> bool:
+    """Return whether the last snapshot did not confirm a level: it still is the old number."""
+    return row.unconfirmed_count > 0 or 0 < row.missing_count < row.missing_after
 
 
 def load(connection: Connection, skus: Sequence[str], since: datetime | None, applied: Applied | None = None) -> Containment:

@@ -79,7 +79,7 @@ def release_seen_sales(
 
     To be called inside the applying transaction, for applied deliveries only: with the `locations` it covers (None: all), and
     for a delta with the SKUs it states. A sale is released when the number of every usable source feed it may have come from
-    contains it (stockfeed.store.containment). A feed, or a location delivered on its own, that is stale or in shadow
+    contains it (stockfeed.store.containment), one of them because it is from after the sale. A feed, or a location delivered on its own, that is stale or in shadow
     meanwhile does not block the others: its share of the doubt stays with it, as a reservation on it alone, so that its old
     number does not give the sale back when it returns.
     """
@@ -92,7 +92,7 @@ def release_seen_sales(
         sources = _sources_of(sale, known)
         lacking = {f: places for f in sources if (places := _open_places(known, sale, f))}
         blocked = any(known.offers_at(f, places) for f, places in lacking.items())
-        if feed_id in sources and not blocked and not _is_of(sale, known, lacking):
+        if feed_id in sources and not blocked and not _is_of(sale, known, lacking) and _is_reported(sale, known, sources):
             _carry_over(connection, sale, known, lacking)
             done.append(sale)
     _end(connection, done, f"delivery {delivery_id}", at)
@@ -174,6 +174,12 @@ def _open_places(known: Containment, sale: Any, feed_id: int) -> set[str]:
 
 def _places_of(sale: Any) -> list[str]:
     return list((sale.sources or {}).get("locations", ()))
+
+
+def _is_reported(sale: Any, known: Containment, sources: Collection[int]) -> bool:
+    """Return whether a source contains the sale, rather than all of them having had nothing: then it came from one that is gone."""
+    # a reservation on one source alone is what was left when the others had reported it
+    return sale.feed_id is not None or any(known.has_reported(sale.sku, f, sale.seen_at, _places_of(sale)) for f in sources)
 
 
 def _is_of(sale: Any, known: Containment, lacking: Mapping[int, Collection[str]]) -> bool:

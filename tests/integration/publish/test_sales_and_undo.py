@@ -1,7 +1,10 @@
 """Seen sales when a delivery is undone, states only some SKUs, or covers only one place: counted once, and never given back."""
 
 import pytest
+from sqlalchemy import delete
 
+from schemas.tables import inventory
+from stockfeed.store.engine import write
 from tests.integration.publish.conftest import Desk, day
 from tests.integration.publish.memory_shop import MemoryShop
 
@@ -199,3 +202,17 @@ def test_a_source_that_fell_to_zero_after_the_sale_still_has_to_report_it(two):
     assert shown(desk, shop) == 8 - 3, "globex may have sold units that it does not have"
     desk.deliver("globex.stock", {"A": 1})
     assert shown(desk, shop) == 8 + 1
+
+
+def test_a_source_that_had_nothing_to_sell_does_not_end_a_sale_whose_source_is_gone(two):
+    desk, shop = two
+    with write(desk.engine) as connection:  # the only other source's delivery was undone: it has no level of A now
+        connection.execute(delete(inventory).where(inventory.c.feed_id == desk.feeds["acme.stock"]))
+    desk.levels.pop(("acme.stock", "A", ""))
+    before = desk.clock.now - day(3)
+    desk.deliver("globex.stock", {"A": 0}, as_of=before)
+    assert desk.open_sales() == {"A": 3}, "nobody has reported it"
+    desk.deliver("acme.stock", {"A": 10}, as_of=before)
+    assert shown(desk, shop) == 10 - 3
+    desk.deliver("acme.stock", {"A": 9})
+    assert shown(desk, shop) == 9
