@@ -63,7 +63,7 @@ class Containment:
         return {row.location for row in rows if not self._contains(self.feeds[feed_id], row, seen_at)}
 
     def has_reported(self, sku: str, feed_id: int, seen_at: datetime, places: Collection[str]) -> bool:
-        """Return whether a number of the feed contains a sale (at `places`, empty: anywhere), and not only because it was 0 before."""
+        """Return whether a number of the feed contains a sale (at `places`, empty: anywhere), not only by a 0 from before."""
         rows = [row for row in self.levels.get((sku, feed_id), ()) if not places or row.location in places]
         return any(self._speaks_after(self.feeds[feed_id], row, seen_at) for row in rows)
 
@@ -100,7 +100,7 @@ class Containment:
 
 def _is_unconfirmed(row: Level) -> bool:
     """Return whether the last snapshot did not confirm a level: it still is the old number."""
-    return row.unconfirmed_count > 0 or 0 < row.missing_count < row.missing_after
+    return bool(row.unconfirmed_count > 0 or 0 < row.missing_count < row.missing_after)
 
 
 def load(connection: Connection, skus: Sequence[str], since: datetime | None, applied: Applied | None = None) -> Containment:

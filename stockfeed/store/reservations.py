@@ -79,9 +79,9 @@ def release_seen_sales(
 
     To be called inside the applying transaction, for applied deliveries only: with the `locations` it covers (None: all), and
     for a delta with the SKUs it states. A sale is released when the number of every usable source feed it may have come from
-    contains it (stockfeed.store.containment), one of them because it is from after the sale. A feed, or a location delivered on its own, that is stale or in shadow
-    meanwhile does not block the others: its share of the doubt stays with it, as a reservation on it alone, so that its old
-    number does not give the sale back when it returns.
+    contains it (stockfeed.store.containment), one of them because it is from after the sale. A feed, or a location delivered
+    on its own, that is stale or in shadow meanwhile does not block the others: its share of the doubt stays with it, as a
+    reservation on it alone, so that its old number does not give the sale back when it returns.
     """
     candidates = _open_sales_of(connection, feed_id)
     if not candidates:
