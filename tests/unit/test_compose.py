@@ -64,7 +64,7 @@ def variables() -> dict[str, str]:
 
 
 def test_the_services_of_the_production_shape_are_all_there() -> None:
-    wanted = {"postgres", "redis", "migrate", "api-server", "scheduler", "dag-processor", "triggerer", "worker"}
+    wanted = {"postgres", "redis", "migrate", "api-server", "scheduler", "dag-processor", "triggerer", "worker", "uploads"}
     assert set(SERVICES) == wanted
     assert {name for name, service in SERVICES.items() if "healthcheck" not in service} == {"migrate"}  # it ends
 
@@ -85,7 +85,10 @@ def test_every_airflow_command_and_key_is_known_to_airflow(tmp_path: Path) -> No
 def test_every_stockfeed_command_exists(words: list[str]) -> None:
     done = subprocess.run([str(BIN / words[0]), *words[1:], "--help"], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0
-    assert done.stdout.startswith(f"Usage: {' '.join(words)}")
+    named = [word for word in words if word.startswith("--")]
+    verb = words[: words.index(named[0])] if named else words
+    assert done.stdout.startswith(f"Usage: {' '.join(verb)} [")
+    assert all(re.search(rf"^  {option}\b", done.stdout, re.MULTILINE) for option in named)
 
 
 def test_every_program_is_in_the_environment_or_in_the_foreign_image() -> None:
