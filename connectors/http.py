@@ -257,8 +257,8 @@ class JsonClient:
         try:
             return json.loads(answer.body)
         except ValueError as error:
-            detail = f"{len(answer.body)} bytes"
-            raise NoAnswerError(f"{self.system} sent an answer that is cut off or not JSON", "Try again later.", detail) from error
+            message = f"{self.system} sent an answer that was cut short or is not JSON"
+            raise NoAnswerError(message, "Try again later.", f"{len(answer.body)} bytes") from error
 
     def _refusal(self, answer: _Answer) -> StockfeedError:
         status, server_error = answer.status, 500

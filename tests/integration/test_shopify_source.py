@@ -253,7 +253,7 @@ def test_a_redirect_is_not_followed(shop, supplier, read):
 def test_a_broken_line_is_worth_another_try(shop, supplier, read, kind):
     fill(shop)
     shop.fail_next(kind, "StockPage" if read == "paged" else "BulkState")
-    supplier.fails(TransientError, "cut off|broke off", read=read)
+    supplier.fails(TransientError, "cut short|broke off", read=read)
 
 
 def page(nodes: list, **info) -> dict:
