@@ -17,9 +17,10 @@ from connectors.addresses import Lookup, WebAddress
 from connectors.magento_items import Catalogue
 from connectors.magento_lists import SOURCE_ITEMS, SOURCES, STOCK_ITEMS, products, records
 from connectors.oauth_signature import OauthKeys, oauth_header
-from connectors.rest_session import RestOptions, RestSession, Sign, read_again
+from connectors.rest_session import RestOptions, RestSession, read_again
 from connectors.storefront_lines import spool_lines
 from connectors.web_login import host_of, login_headers
+from connectors.web_session import Surroundings
 from schemas.connections import Connection, Secret
 from schemas.errors import CredentialsError
 from schemas.feed_config import Feed
@@ -54,7 +55,7 @@ class MagentoSource:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         lookup: Lookup = socket.getaddrinfo,
     ) -> None:
-        self._options, self._connection, self._sleep, self._now, self._lookup = options, connection, sleep, now, lookup
+        self._options, self._connection, self._around = options, connection, Surroundings(sleep, now, lookup)
 
     def fetch(self, feed: Feed, seen: Seen, spool: Path) -> Iterator[Fetched]:  # noqa: ARG002 - the protocol's signature
         """Yield the stock of all sources as one arrival of JSON lines; see `protocols.Source`.
@@ -62,9 +63,8 @@ class MagentoSource:
         Raises CredentialsError (401, 403), TransientError (429, 5xx, cut short, changed each time it was read), PermanentError
         (a web page, a redirect, a loop of pages), DeliveryError (larger than `max_size`), ConfigError (no such source).
         """
-        options, began = self._options, self._now()
-        sign = _sign(self._connection, lambda: int(self._now().timestamp()))
-        session = RestSession(options, self._connection, sign, sleep=self._sleep, now=self._now, lookup=self._lookup)
+        options, began = self._options, self._around.now()
+        session = RestSession(options, self._connection, _login(self._connection, self._around.now), self._around)
         yield read_again(lambda: self._read(session, spool, began), options.reads)
 
     def acknowledge(self, reference: Mapping[str, str]) -> None:
@@ -90,8 +90,8 @@ class MagentoSource:
         )
 
 
-def _sign(connection: Connection, now: Callable[[], int]) -> Sign:
-    """Return what proves who we are: the access token alone (bearer), or a signature where the other keys are given, too."""
+def _login(connection: Connection, now: Callable[[], datetime]) -> Callable[[WebAddress], Mapping[str, str]]:
+    """Return what gives the headers that prove who we are: the access token, or a signature where all keys are given."""
     if connection.password is None:
         raise CredentialsError(
             f"connection {connection.name!r} has no access token",
@@ -111,6 +111,6 @@ def _sign(connection: Connection, now: Callable[[], int]) -> Sign:
     def signed(address: WebAddress) -> Mapping[str, str]:
         if (address.host, address.port) != host_of(connection, address):
             return {}
-        return {"Authorization": oauth_header(keys, address, secrets.token_hex(16), now())}
+        return {"Authorization": oauth_header(keys, address, secrets.token_hex(16), int(now().timestamp()))}
 
     return signed

@@ -4,13 +4,12 @@ Never asks anything. A quantity that Magento's own stock index leaves out is nev
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from connectors.storefront_lines import SortedFacts, StockLine, TrackedCount
-from connectors.storefront_reasons import Withheld
+from connectors.storefront_reasons import Withheld, is_positive, plain, text_of
 from schemas.errors import ConfigError, PermanentError
 from schemas.findings import Finding
 from schemas.rejections import escape_value
@@ -121,15 +120,15 @@ class Catalogue:
 
     def _demand(self, record: Mapping[str, Any], what: str, names: Sequence[str]) -> None:
         for name in names:
-            if not _text(record.get(name)):
+            if not text_of(record.get(name)):
                 words = f"{self._place}: {what} has no {name}"
                 raise PermanentError(words, "The shop answers otherwise than its interface says: ask its makers.")
 
     def _line(self, fact: Mapping[str, Any], product: Mapping[str, Any] | None) -> StockLine:
-        about, quantity = product or {}, _plain(fact["quantity"])
+        about, quantity = product or {}, plain(fact["quantity"])
         tracked = product is None or (about.get("manage_stock") is True and about["type_id"] not in _COMPOSED)
         self._tracked.add(fact["sku"], tracked=tracked)
-        more: dict[str, str | int | None] = {"status": _plain(fact["status"]), "product_status": _plain(about.get("status"))}
+        more: dict[str, str | int | None] = {"status": plain(fact["status"]), "product_status": plain(about.get("status"))}
         why = self._why_not(fact, product) if tracked else None
         if why:
             self._withheld.add(why, f"{fact['sku']} at {fact['source']}")
@@ -138,11 +137,11 @@ class Catalogue:
             item=str(about.get("id", "")),
             location_id=fact["source"],
             sku=fact["sku"],
-            gtin=_text(about.get("gtin")),
+            gtin=text_of(about.get("gtin")),
             tracked=tracked,
             location=fact["source"],
             quantities={"quantity": why or quantity},
-            updated_at=_text(about.get("updated_at")),
+            updated_at=text_of(about.get("updated_at")),
             more=more,
         )
 
@@ -152,7 +151,7 @@ class Catalogue:
             return "no_product"
         if not self._enabled.get(fact["source"], False):
             return "source_disabled"
-        return "out_of_stock" if fact["status"] != _IN_STOCK and _is_positive(fact["quantity"]) else None
+        return "out_of_stock" if fact["status"] != _IN_STOCK and is_positive(fact["quantity"]) else None
 
 
 def _product_of(fact: Mapping[str, Any], products: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
@@ -164,24 +163,4 @@ def _product_of(fact: Mapping[str, Any], products: Mapping[str, dict[str, Any]])
 def _attribute(record: Mapping[str, Any], code: str) -> str | None:
     attributes = record.get("custom_attributes")
     found = (one for one in attributes if isinstance(one, dict)) if isinstance(attributes, list) else ()
-    return next((_text(one.get("value")) for one in found if one.get("attribute_code") == code), None)
-
-
-def _text(value: object) -> str | None:
-    """Return a text or whole number as text; None for anything else."""
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
-
-
-def _plain(value: object) -> int | str | None:
-    """Return a quantity as it was written; what is no quantity at all as a text that no rule takes for one."""
-    if value is None or (isinstance(value, int | str) and not isinstance(value, bool)):
-        return value
-    return escape_value(str(value))
-
-
-def _is_positive(quantity: object) -> bool:
-    """Return whether a quantity is a number above 0."""
-    try:
-        return Decimal(str(quantity)) > 0
-    except InvalidOperation:
-        return False
+    return next((text_of(one.get("value")) for one in found if one.get("attribute_code") == code), None)

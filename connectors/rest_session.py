@@ -5,40 +5,28 @@ query, a header or a secret.
 """
 
 import json
-import socket
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from connectors.addresses import AllowList, Lookup, WebAddress, parse_address
-from connectors.http import is_loopback, retry_after_seconds
+from connectors.addresses import AllowList, WebAddress, parse_address
+from connectors.http import is_loopback
 from connectors.spool import Limits
-from connectors.tls import client_context
-from connectors.web_body import body_reader
 from connectors.web_login import host_of
+from connectors.web_session import Bounds, Surroundings, WebSession
 from schemas.connections import Connection, Secret
 from schemas.durations import Duration
-from schemas.errors import ConfigError, CredentialsError, DeliveryError, PermanentError, StockfeedError, TransientError
+from schemas.errors import ConfigError, PermanentError, TransientError
 from schemas.rejections import escape_value
 
-if TYPE_CHECKING:
-    from connectors.web_transport import Answer
-
-_OK, _REDIRECT, _BAD, _UNAUTHORIZED, _FORBIDDEN, _SERVER_ERROR = 200, 300, 400, 401, 403, 500
-_BUSY = frozenset({429, 503})
-_TRIES = 5
-_LONGEST_WAIT = 60.0  # seconds to wait here for one page; for longer, the whole task comes back later
-_MOST_SAID = 4096  # bytes of a refusal that are read for its sentence
+_BUSY = frozenset({429, 503})  # hosts and firewalls before a shop use either
 _SHORTEST_SECRET = 4
 
 Result = TypeVar("Result")
-#: Gives the headers that prove who we are, for one address.
-Sign = Callable[[WebAddress], Mapping[str, str]]
 
 
 class NoPageError(TransientError):
@@ -88,32 +76,25 @@ class Page:
 
 
 class RestSession:
-    """Asks one shop, within one deadline for everything."""
+    """Asks one shop, within one deadline for everything. `headers` gives the headers that prove who we are, for one address."""
 
     def __init__(
         self,
         options: RestOptions,
         connection: Connection,
-        sign: Sign,
-        *,
-        sleep: Callable[[float], object],
-        now: Callable[[], datetime],
-        lookup: Lookup = socket.getaddrinfo,
+        headers: Callable[[WebAddress], Mapping[str, str]],
+        around: Surroundings,
     ) -> None:
-        from connectors.web_transport import Patience
-
         self.base = parse_address(options.url)
-        self._options, self._connection, self._sign = options, connection, sign
-        self._sleep, self._now, self._lookup = sleep, now, lookup
-        self._allowed = AllowList(host_of(connection, self.base), private=options.private_host)
-        if not self._allowed.admits(self.base):
+        allowed = AllowList(host_of(connection, self.base), private=options.private_host)
+        if not allowed.admits(self.base):
             raise ConfigError(
                 f"{self.base.origin} is not the host of the connection", "Correct `url` or the connection's host and port."
             )
-        seconds = options.deadline.total_seconds()
-        self._patience = Patience(
-            options.connect_timeout.total_seconds(), options.idle_timeout.total_seconds(), time.monotonic() + seconds, seconds
-        )
+        connect, idle, whole = (one.total_seconds() for one in (options.connect_timeout, options.idle_timeout, options.deadline))
+        bounds = Bounds(options.max_page, connect, idle, whole)
+        said = _Sentence(connection)
+        self._session = WebSession(allowed, connection, _Login(headers), bounds=bounds, around=around, busy=_BUSY, said=said)
 
     @property
     def place(self) -> str:
@@ -128,63 +109,28 @@ class RestSession:
         """
         target = f"{self.base.target}/{path}" + (f"?{urlencode(query)}" if query else "")
         address = replace(self.base, target=target)
-        for attempt in range(_TRIES):
-            status, headers, body = self._ask(address)
-            if status == _OK:
-                return Page(_parsed(body, address.shown), headers)
-            if status not in _BUSY:
-                raise self._refused(address, status, headers, body)
-            asked = retry_after_seconds(headers.get("retry-after"), self._now())
-            wait = float(2**attempt) if asked is None else asked
-            if wait > _LONGEST_WAIT or attempt == _TRIES - 1 or self._patience.is_over:
-                break
-            self._sleep(wait)
-        words = f"{address.shown} asks us to slow down (HTTP {status})"
-        raise NoPageError(words, f"Try again in {wait:g} s.", retry_after=wait)
-
-    def _ask(self, address: WebAddress) -> tuple[int, Mapping[str, str], bytes]:
-        from connectors.web_transport import ask
-
         try:
-            ips = self._allowed.resolve(address, self._lookup)
-            headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "stockfeed", **self._sign(address)}
-            with ask(address, ips, headers, self._patience, client_context(self._connection)) as answer:
-                if answer.status == _OK:
-                    return answer.status, answer.headers, self._body(address, answer)
-                return answer.status, answer.headers, _beginning(answer)
+            body, headers = self._session.page(address)
         except TransientError as error:
             raise NoPageError(error.message, error.hint, error.detail, error.retry_after) from error
+        return Page(_parsed(body, address.shown), headers)
 
-    def _body(self, address: WebAddress, answer: "Answer") -> bytes:
-        most = self._options.max_page
-        read = body_reader(answer.pieces, answer.headers.get("content-encoding", ""), address.shown, most)
-        body = bytearray()
-        while piece := read(1 << 18):
-            body += piece
-            if len(body) > most:
-                raise DeliveryError(
-                    f"{address.shown}: a page of more than {most} bytes",
-                    "Lower `page_size`, or raise `max_page`.",
-                    code="FILE-LIMIT",
-                )
-        return bytes(body)
 
-    def _refused(self, address: WebAddress, status: int, headers: Mapping[str, str], body: bytes) -> StockfeedError:
-        said, name = self._sentence(body), self._connection.name
-        if status in {_UNAUTHORIZED, _FORBIDDEN}:
-            who = f"the login {self._connection.login!r}" if self._connection.login else "the token"
-            hint = f"Check the keys of connection {name!r}: wrong, expired, withdrawn, or without the right to read this."
-            return CredentialsError(f"{address.shown} refused {who} (HTTP {status}){said}", hint)
-        if status >= _SERVER_ERROR:
-            wait = retry_after_seconds(headers.get("retry-after"), self._now())
-            return NoPageError(f"{address.shown} cannot answer now (HTTP {status}){said}", "It is tried again.", retry_after=wait)
-        if _REDIRECT <= status < _BAD:
-            hint = "Redirects are not followed: write the address that the shop itself uses (https, with or without www.) as `url`."
-            return PermanentError(f"{address.shown} sends us elsewhere (HTTP {status})", hint)
-        return PermanentError(f"{address.shown} gave no page (HTTP {status}){said}", "Correct `url` or the options of this source.")
+@dataclass(frozen=True, slots=True)
+class _Login:
+    headers: Callable[[WebAddress], Mapping[str, str]]
 
-    def _sentence(self, body: bytes) -> str:
-        """Return what the shop says of its refusal, as ": …" without our secrets; nothing where it is no JSON."""
+    def renew(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """What a shop says of a refusal in its member `message`, without our secrets."""
+
+    connection: Connection
+
+    def __call__(self, body: bytes) -> str:
         try:
             document = json.loads(body)
         except (ValueError, RecursionError):
@@ -192,10 +138,10 @@ class RestSession:
         message = document.get("message") if isinstance(document, dict) else None
         if not isinstance(message, str):
             return ""
-        values = document.get("parameters")
-        for key, value in values.items() if isinstance(values, dict) else ():
-            message = message.replace(f"%{key}", str(value))
-        for secret in _secrets(self._connection):
+        values = document.get("parameters")  # Magento's sentences have places for them
+        for name, value in values.items() if isinstance(values, dict) else ():
+            message = message.replace(f"%{name}", str(value))
+        for secret in _secrets(self.connection):
             message = message.replace(secret, "***")
         return f": {escape_value(' '.join(message.split()))}"
 
@@ -218,15 +164,6 @@ def _secrets(connection: Connection) -> list[str]:
     found = [connection.password, *connection.extra.values()]
     texts = [secret.reveal() for secret in found if isinstance(secret, Secret)]
     return sorted((text for text in texts if len(text) >= _SHORTEST_SECRET), key=len, reverse=True)
-
-
-def _beginning(answer: "Answer") -> bytes:
-    said = bytearray()
-    for piece in answer.pieces:
-        said += piece
-        if len(said) > _MOST_SAID:
-            return b""  # a whole web page: nothing that one line could show
-    return bytes(said)
 
 
 def _parsed(body: bytes, place: str) -> Any:

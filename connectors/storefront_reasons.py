@@ -1,10 +1,11 @@
-"""Why a shop's number is not taken for stock: one word for each reason, counted, and told as findings.
+"""A shop's number as it was written, and why one is not taken for stock: a word for each reason, counted, told as findings.
 
 The word stands in the line where a quantity would; the feed's [feed.words] say that it means unknown.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 
 from schemas.findings import Finding
 from schemas.rejections import escape_value
@@ -36,3 +37,23 @@ class Withheld:
         some = ", ".join(self._examples[word]) + (", …" if count > len(self._examples[word]) else "")
         code = f"STOCK-{word.upper().replace('_', '-')}"
         return Finding(code, "warn", f"{count} items ({some}) {said}", remedy, measured=str(count))
+
+
+def text_of(value: object) -> str | None:
+    """Return a text or whole number as text; None for anything else."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def plain(value: object) -> int | str | None:
+    """Return a quantity as it was written; what is no quantity at all as a text that no rule takes for one."""
+    if value is None or (isinstance(value, int | str) and not isinstance(value, bool)):
+        return value
+    return escape_value(str(value))
+
+
+def is_positive(quantity: object) -> bool:
+    """Return whether a quantity is a number above 0."""
+    try:
+        return Decimal(str(quantity)) > 0
+    except InvalidOperation:
+        return False

@@ -1,4 +1,4 @@
-"""The source magento against a shop that answers as Magento does: all of its stock or none, and no number it would not sell from."""
+"""The source magento against a shop that answers as Magento does: all of its stock or none, and unknown where it counts none."""
 
 import json
 from contextlib import ExitStack
@@ -210,6 +210,7 @@ def test_slowing_down_for_long_is_left_to_the_next_try(shop, status):
     assert shop.clock.slept == [1.0, 2.0, 4.0, 8.0]
 
 
+LISTS = ("products", "stockItems/lowStock/", "inventory/source-items")
 FAULTS = [
     (reply(200, b"<!doctype html><title>Login</title>", Content_Type="text/html"), PermanentError, "web page instead of JSON"),
     (reply(200, b'{"items": [{"sku": "A'), TransientError, "cut short or is not JSON"),
@@ -219,7 +220,7 @@ FAULTS = [
     (reply(200, b'{"items": ["A"], "total_count": 1}'), PermanentError, "no list of objects"),
     (reply(200, b'{"items": []}'), PermanentError, "does not tell how many"),
     (reply(200, b'{"items": [{"id": 1}], "total_count": 3}'), PermanentError, "has no (sku|product_id)"),
-    (reply(302, Location="https://elsewhere.example/rest"), PermanentError, "sends us elsewhere"),
+    (reply(302, Location="https://elsewhere.example/rest"), PermanentError, "HTTP 302.; redirects are not followed"),
     (reply(404, b'{"message": "Request does not match any route."}'), PermanentError, "HTTP 404.*: Request does not match"),
     (reply(500, b'{"message": "Internal Error. Details are available in the log file."}'), TransientError, "cannot answer now"),
     (reply(200, b'{"items": [' + b" " * 2_000_000 + b"]}"), DeliveryError, "larger than|more than"),
@@ -227,12 +228,11 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("fault", "error", "words"), FAULTS, ids=range(len(FAULTS)))
-@pytest.mark.parametrize("path", ["products", "stockItems/lowStock/", "inventory/source-items"])
-@pytest.mark.parametrize("page", [1, 2])
-def test_each_fault_has_one_outcome_and_leaves_nothing(shop, fault, error, words, path, page):
+@pytest.mark.parametrize("at", [(path, page) for path in LISTS for page in (1, 2)], ids=str)
+def test_each_fault_has_one_outcome_and_leaves_nothing(shop, fault, error, words, at):
     for number in range(3):
         shop.state.add(f"A{number}", 1)
-    shop.state.before = lambda _number, asked, at: fault if (asked, at) == (path, page) else None
+    shop.state.before = lambda _number, path, page: fault if (path, page) == at else None
     with pytest.raises(error, match=words):
         shop.fetch(max_page=1_000_000, reads=1)
     assert list(shop.spool.iterdir()) == []

@@ -39,8 +39,9 @@ class MagentoShop:
         """Add a product with a quantity at each of the first sources; give the product."""
         number = len(self.products) + 1
         product = {
-            "id": number, "sku": sku, "name": f"Product {sku}", "status": 1, "type_id": "simple", "updated_at": "2026-10-01 08:00:00",
-            "custom_attributes": [{"attribute_code": "ean", "value": "4006381333931"}], "extension_attributes": {"website_ids": [1]},
+            "id": number, "sku": sku, "name": f"Product {sku}", "status": 1, "type_id": "simple",
+            "updated_at": "2026-10-01 08:00:00", "extension_attributes": {"website_ids": [1]},
+            "custom_attributes": [{"attribute_code": "ean", "value": "4006381333931"}],
         } | changes  # fmt: skip
         self.products.append(product)
         self.stock.append(stock_item(number, manage_stock=manage_stock))
@@ -114,7 +115,13 @@ def stock_item(product: int, *, manage_stock: bool) -> Record:
 
 def _criteria(page: int, size: int, *, low_stock: bool) -> Record:
     if low_stock:
-        return {"mapper_interface_name": "mapper", "criteria_list": [], "filters": [], "orders": [], "limit": [str(page), str(size)]}
+        return {
+            "mapper_interface_name": "mapper",
+            "criteria_list": [],
+            "filters": [],
+            "orders": [],
+            "limit": [str(page), str(size)],
+        }
     return {"filter_groups": [], "page_size": size, "current_page": page}
 
 
