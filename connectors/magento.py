@@ -86,7 +86,7 @@ class MagentoSource:
         host = session.base.host
         # asked again and answered the same is news: it was so at this time, too
         return Fetched(
-            spooled.path, spooled.sha256, spooled.size, f"{host}.jsonl", f"{host}|{began.isoformat()}", began, {}, findings
+            spooled.path, spooled.sha256, spooled.size, f"{host}.jsonl", f"{host}.jsonl|{began.isoformat()}", began, {}, findings
         )
 
 

@@ -80,7 +80,7 @@ class WooCommerceSource:
             spooled = spool_lines(lines, spool, session.place, options.limits)
         host = session.base.host
         # asked again and answered the same is news: it was so at this time, too
-        identity = f"{host}|{began.isoformat()}"
+        identity = f"{host}.jsonl|{began.isoformat()}"
         return Fetched(spooled.path, spooled.sha256, spooled.size, f"{host}.jsonl", identity, began, {}, shelf.findings())
 
     def _lines(self, session: RestSession, shelf: Shelf, found: Iterator[dict[str, Any]]) -> Iterator[StockLine]:

@@ -49,6 +49,11 @@ class MagentoShop:
             self.items.append({"sku": sku, "source_code": place["source_code"], "quantity": quantity, "status": int(quantity > 0)})
         return product
 
+    def clear(self) -> None:
+        """Leave the sources only."""
+        for records in (self.products, self.stock, self.items):
+            records.clear()
+
     def answer(self, request: Request, line: Line) -> None:
         parts = urlsplit(request.target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))

@@ -49,6 +49,12 @@ class WooShop:
         self.variations.setdefault(product["id"], []).append(variation)
         return variation
 
+    def clear(self) -> None:
+        """Leave nothing; the next product has the first id again."""
+        self.products.clear()
+        self.variations.clear()
+        self.last_id = 0
+
     def _record(self, sku: str, quantity: float | None) -> Record:
         self.last_id += 1
         return {
