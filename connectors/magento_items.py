@@ -18,7 +18,8 @@ _IN_STOCK = 1
 _COMPOSED = frozenset({"configurable", "grouped", "bundle"})  # sold as their parts, which have the stock
 _PRODUCT, _STOCK_ITEM, _SOURCE_ITEM = "0", "1", "2"  # in which order the facts about one thing come
 _REMEDY = "Switch on Manage Stock for them in the shop (Catalog > Products > Advanced Inventory) if they are to be offered."
-_SENTENCES = {
+#: The words that stand where a quantity would, beside UNTRACKED: what is said of such items, and the remedy.
+SENTENCES = {
     "out_of_stock": (
         "are marked out of stock although some are counted: Magento sells none of them, so their quantity is unknown",
         "Mark them in stock in the shop, or set their quantity to 0.",
@@ -44,7 +45,7 @@ class Catalogue:
         self._enabled: dict[str, bool] = {}
         self._wanted: frozenset[str] = frozenset()
         self._tracked = TrackedCount()
-        self._withheld = Withheld(_SENTENCES)
+        self._withheld = Withheld(SENTENCES)
 
     def __enter__(self) -> Self:
         return self
@@ -128,11 +129,9 @@ class Catalogue:
         about, quantity = product or {}, plain(fact["quantity"])
         tracked = product is None or (about.get("manage_stock") is True and about["type_id"] not in _COMPOSED)
         self._tracked.add(fact["sku"], tracked=tracked)
-        more: dict[str, str | int | None] = {"status": plain(fact["status"]), "product_status": plain(about.get("status"))}
         why = self._why_not(fact, product) if tracked else None
         if why:
             self._withheld.add(why, f"{fact['sku']} at {fact['source']}")
-            more["counted"] = quantity
         return StockLine(
             item=str(about.get("id", "")),
             location_id=fact["source"],
@@ -142,7 +141,11 @@ class Catalogue:
             location=fact["source"],
             quantities={"quantity": why or quantity},
             updated_at=text_of(about.get("updated_at")),
-            more=more,
+            more={
+                "counted": quantity if why else None,
+                "product_status": plain(about.get("status")),
+                "status": plain(fact["status"]),
+            },
         )
 
     def _why_not(self, fact: Mapping[str, Any], product: Mapping[str, Any] | None) -> str | None:

@@ -15,14 +15,15 @@ from schemas.findings import Finding
 _PARENT = "parent"  # what a variation's manage_stock is when the product's stock counts for it
 _WITHOUT_STOCK = frozenset({"grouped", "external"})
 _REMEDY = "Switch on Track stock quantity for them in the shop (Product data > Inventory) if they are to be offered."
-_SENTENCES = {
+#: The words that stand where a quantity would, beside UNTRACKED: what is said of such items, and the remedy.
+SENTENCES = {
     "out_of_stock": (
         "are out of stock for the shop although some are counted (its out of stock threshold): their quantity is unknown",
         "Lower the threshold in the shop (Settings > Products > Inventory) if they are to be offered.",
     ),
     "shared": (
         "are variations that share their product's stock: it is told once, with the product, and theirs is unknown",
-        "Link them to the product's SKU as bundles of one, or let the shop track the stock of each variation.",
+        "Offer the product's own SKU, or let the shop track the stock of each variation.",
     ),
 }
 
@@ -46,7 +47,7 @@ class Shelf:
 
     place: str
     tracked: TrackedCount = field(default_factory=TrackedCount)
-    withheld: Withheld = field(default_factory=lambda: Withheld(_SENTENCES))
+    withheld: Withheld = field(default_factory=lambda: Withheld(SENTENCES))
 
     def lines(self, product: Mapping[str, Any], variations: Iterable[Mapping[str, Any]]) -> Iterator[StockLine]:
         """Yield the line of a product, or those of its variations, with the product's own where they share its stock."""

@@ -62,6 +62,7 @@ def test_a_line_says_what_the_shop_knows_of_an_item(shop):
             "updated_at": "2026-10-01 08:00:00",
             "item": "1",
             "location_id": "default",
+            "counted": None,
             "product_status": 1,
             "status": 1,
         }
