@@ -41,9 +41,13 @@ SOURCES: Mapping[str, Entry] = {
         "connectors.object_store:ObjectStoreSource", "connectors.object_store:ObjectStoreOptions", needs_connection=False
     ),
     "imap": Entry("connectors.imap:ImapSource", "connectors.imap:ImapOptions", needs_connection=True),
+    "magento": Entry("connectors.magento:MagentoSource", "connectors.magento:MagentoOptions", needs_connection=True),
     "sftp": Entry("connectors.sftp:SftpSource", "connectors.sftp:SftpOptions", needs_connection=True),
     "shopify": Entry(
         "connectors.shopify_source:ShopifySource", "connectors.shopify_source:ShopifySourceOptions", needs_connection=True
+    ),
+    "woocommerce": Entry(
+        "connectors.woocommerce:WooCommerceSource", "connectors.woocommerce:WooCommerceOptions", needs_connection=True
     ),
     "upload": Entry("connectors.upload:UploadSource", "connectors.upload:UploadOptions", needs_connection=False),
     "web_api": Entry("connectors.web_api:WebApiSource", "connectors.web_api:WebApiOptions", needs_connection=False),

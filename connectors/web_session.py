@@ -20,9 +20,14 @@ from schemas.errors import CredentialsError, DeliveryError, PermanentError, Tran
 if TYPE_CHECKING:
     from connectors.web_transport import Answer
 
-_OK, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_ERROR = 200, 401, 403, 429, 500
+_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 200, 401, 403, 404, 429, 500
+_MOST_SAID = 4096  # bytes of a refusal that are read for its sentence
 _TRIES = 5
 _LONGEST_WAIT = 60.0  # seconds to wait here for one page; for longer, the whole task comes back later
+
+
+class NotThereError(PermanentError):
+    """The other side knows nothing at this address (HTTP 404)."""
 
 
 class Login(Protocol):
@@ -62,7 +67,11 @@ def told_to_wait(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 class WebSession:
-    """One reading of an interface's pages; its deadline runs from here on."""
+    """One reading of an interface's pages; its deadline runs from here on.
+
+    `busy` are the statuses that ask us to slow down. `said` gives what is shown of a refusal's body (its first bytes), by default
+    nothing: it must not show a secret.
+    """
 
     def __init__(
         self,
@@ -73,11 +82,14 @@ class WebSession:
         bounds: Bounds = Bounds(),
         around: Surroundings = Surroundings(),
         asked_wait: Callable[[Mapping[str, str], datetime], float | None] = told_to_wait,
+        busy: frozenset[int] = frozenset({_TOO_MANY}),
+        said: Callable[[bytes], str] = lambda _body: "",
     ) -> None:
         from connectors.web_transport import Patience
 
         self._allowed, self._connection, self._login = allowed, connection, login
         self._bounds, self._around, self._asked_wait = bounds, around, asked_wait
+        self._busy, self._said = busy, said
         self._patience = Patience(bounds.connect, bounds.idle, time.monotonic() + bounds.deadline, bounds.deadline)
 
     def page(self, address: WebAddress) -> tuple[bytes, Mapping[str, str]]:
@@ -95,14 +107,14 @@ class WebSession:
             if status == _UNAUTHORIZED and not renewed and self._login.renew():
                 renewed = True
                 continue
-            if status != _TOO_MANY:
-                raise self._refused(address, status, headers)
+            if status not in self._busy:
+                raise self._refused(address, status, headers, body)
             asked = self._asked_wait(headers, self._around.now())
             wait = float(2**attempt) if asked is None else asked
             attempt += 1
             if wait > _LONGEST_WAIT or attempt == _TRIES or self._patience.is_over:
                 hint = f"Try again in {wait:g} s."
-                raise TransientError(f"{address.shown} asks us to slow down (HTTP 429)", hint, retry_after=wait)
+                raise TransientError(f"{address.shown} asks us to slow down (HTTP {status})", hint, retry_after=wait)
             self._around.sleep(wait)
 
     def _ask(self, address: WebAddress) -> tuple[int, Mapping[str, str], bytes]:
@@ -112,7 +124,8 @@ class WebSession:
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "stockfeed"}
         headers |= self._login.headers(address)
         with ask(address, ips, headers, self._patience, client_context(self._connection)) as answer:
-            return answer.status, answer.headers, self._body(address, answer) if answer.status == _OK else b""
+            body = self._body(address, answer) if answer.status == _OK else _beginning(answer)
+            return answer.status, answer.headers, body
 
     def _body(self, address: WebAddress, answer: "Answer") -> bytes:
         most = self._bounds.page
@@ -128,13 +141,27 @@ class WebSession:
                 )
         return bytes(body)
 
-    def _refused(self, address: WebAddress, status: int, headers: Mapping[str, str]) -> Exception:
-        connection = self._connection
+    def _refused(self, address: WebAddress, status: int, headers: Mapping[str, str], body: bytes) -> Exception:
+        connection, said = self._connection, self._said(body)
         if status in {_UNAUTHORIZED, _FORBIDDEN}:
             who = f"the login {connection.login!r}" if connection and connection.login else "us"
             named = f"connection {connection.name!r}" if connection else "the source: it has no connection"
-            return CredentialsError(f"{address.shown} refused {who} (HTTP {status})", f"Check user, password or token of {named}.")
+            hint = f"Check user, password or token of {named}."
+            return CredentialsError(f"{address.shown} refused {who} (HTTP {status}){said}", hint)
         if status >= _SERVER_ERROR:
             wait = self._asked_wait(headers, self._around.now())
-            return TransientError(f"{address.shown} cannot answer now (HTTP {status})", "It is tried again.", retry_after=wait)
-        return PermanentError(f"{address.shown} gave no page (HTTP {status}); redirects are not followed", "Correct `url`, or ask.")
+            return TransientError(
+                f"{address.shown} cannot answer now (HTTP {status}){said}", "It is tried again.", retry_after=wait
+            )
+        words = f"{address.shown} gave no page (HTTP {status}{said}); redirects are not followed"
+        return (NotThereError if status == _NOT_FOUND else PermanentError)(words, "Correct `url`, or ask.")
+
+
+def _beginning(answer: "Answer") -> bytes:
+    """Return a short body whole, b"" for a longer one: a web page has nothing that one line could show."""
+    body = bytearray()
+    for piece in answer.pieces:
+        body += piece
+        if len(body) > _MOST_SAID:
+            return b""
+    return bytes(body)

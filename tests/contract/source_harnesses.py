@@ -17,7 +17,9 @@ from tests.servers import dovecot, ftp_pyftpd, object_server, paged_api, web_ser
 from tests.servers.certificates import Authority, server_context
 from tests.servers.cutting_line import cutting_line
 from tests.servers.feeds import CANARY, Clock, connection, feed, fetch
+from tests.servers.magento_shop import MagentoShop
 from tests.servers.sftp_faults import Faults
+from tests.servers.woo_shop import WooShop
 
 
 @dataclass
@@ -181,6 +183,34 @@ def _shopify(tmp_path: Path, stack: ExitStack, read: str = "bulk") -> Harness:
     return harness
 
 
+def _rest_shop(tmp_path: Path, stack: ExitStack, shop: MagentoShop | WooShop, source: dict) -> Harness:
+    """The shop has what the file outside has."""
+    outside, authority = tmp_path / "outside", Authority(tmp_path)
+
+    def answer(request: web_server.Request, line: web_server.Line) -> None:
+        shop.clear()
+        for row in paged_api.rows_of(outside / "stock.csv") if (outside / "stock.csv").exists() else ():
+            shop.add(row["SKU"], int(row["Qty"]))
+        shop.answer(request, line)
+
+    server = stack.enter_context(web_server.running(answer, server_context(authority.issue("127.0.0.1"))))
+
+    def break_reading() -> None:
+        cut = web_server.reply(200, b'{"ite', content_length="999")
+        shop.before = lambda number, _path, _page: cut if number > 1 else None
+
+    source = {**source, "url": server.url(source["url"]), "private_host": True, "page_size": 2}
+    return Harness(outside, tmp_path / "spool", source, server.connection(authority), break_reading)
+
+
+def _magento(tmp_path: Path, stack: ExitStack) -> Harness:
+    return _rest_shop(tmp_path, stack, MagentoShop(), {"type": "magento", "url": "/rest/all/V1"})
+
+
+def _woocommerce(tmp_path: Path, stack: ExitStack) -> Harness:
+    return _rest_shop(tmp_path, stack, WooShop(), {"type": "woocommerce", "url": "/wp-json/wc/v3"})
+
+
 FOLDERS = {
     "folder": _folder,
     "ftp": _ftp,
@@ -192,8 +222,10 @@ FOLDERS = {
 HARNESSES = FOLDERS | {"web_file": _web_file, "imap": _imap}
 #: Sources that ask an interface: what they hand on is its answer, not a file of ours.
 INTERFACES = {
+    "magento": _magento,
     "shopify": _shopify,
     "shopify/paged": lambda tmp_path, stack: _shopify(tmp_path, stack, "paged"),
     "web_api": _web_api,
+    "woocommerce": _woocommerce,
 }
 REMOTE = [name for name in HARNESSES if name != "folder"]
