@@ -9,30 +9,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import parse_qsl, urlencode, urljoin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.addresses import AllowList, Lookup, WebAddress, parse_address, parse_host
-from connectors.http import JsonClient, is_loopback, retry_after_seconds
+from connectors.http import JsonClient, is_loopback
 from connectors.spool import Limits, spool_stream
-from connectors.tls import client_context
-from connectors.web_body import body_reader
 from connectors.web_login import host_of, login_headers
 from connectors.web_pages import Pages, member, read_page
+from connectors.web_session import Bounds, Surroundings, WebSession
 from schemas.connections import Connection, Secret
 from schemas.durations import Duration
-from schemas.errors import ConfigError, CredentialsError, DeliveryError, PermanentError, TransientError
+from schemas.errors import ConfigError, CredentialsError, PermanentError
 from schemas.feed_config import Feed
 from schemas.transfer import Fetched, Seen
-
-if TYPE_CHECKING:
-    from connectors.web_transport import Answer
-
-_OK, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_ERROR = 200, 401, 403, 429, 500
-_TRIES = 5
-_LONGEST_WAIT = 60.0  # seconds to wait here for one page; for longer, the whole task comes back later
 
 
 class WebApiOptions(BaseModel):
@@ -100,7 +92,7 @@ class WebApiSource:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         lookup: Lookup = socket.getaddrinfo,
     ) -> None:
-        self._options, self._connection, self._sleep, self._now, self._lookup = options, connection, sleep, now, lookup
+        self._options, self._connection, self._around = options, connection, Surroundings(sleep, now, lookup)
         self._first = parse_address(options.url)
 
     def fetch(self, feed: Feed, seen: Seen, spool: Path) -> Iterator[Fetched]:  # noqa: ARG002 - the protocol's signature
@@ -109,7 +101,7 @@ class WebApiSource:
         Raises CredentialsError (401, 403), TransientError (429, 5xx, cut short, changed while it was read), PermanentError (a web
         page, a loop of pages, another host), DeliveryError (larger than `max_size`).
         """
-        began = self._now()
+        began = self._around.now()
         pieces = self._pages()
         limits = Limits(self._options.max_size, self._options.deadline.total_seconds(), self._options.deadline.total_seconds())
         spooled = spool_stream(lambda _most: next(pieces, b""), spool, self._first.shown, limits=limits)
@@ -122,7 +114,7 @@ class WebApiSource:
 
     def _pages(self) -> Iterator[bytes]:
         """Yield every page's bytes with a line end; raises where they are not proven to be all."""
-        session = _Session(self._options, self._connection, self._sleep, self._now, self._lookup)
+        session = _open(self._options, self._connection, self._around)
         pages = Pages(self._first.shown, self._options.total, self._options.max_pages)
         address: WebAddress | None = _with_query(self._first, self._options.query | self._start())
         while address is not None:
@@ -173,77 +165,39 @@ class WebApiSource:
         return following
 
 
-class _Session:
-    """Asks for pages with the login, waits where it is told to, and renews its token once."""
+def _open(options: WebApiOptions, connection: Connection | None, around: Surroundings) -> WebSession:
+    first = parse_address(options.url)
+    own = host_of(connection, first) if connection else (first.host, first.port)
+    allowed = AllowList(own, tuple(parse_host(host) for host in options.hosts), private=options.private_host)
+    if not allowed.admits(first):
+        raise ConfigError(f"{first.origin} is not the host of the connection", "Correct `url` or the connection's host and port.")
+    bounds = Bounds(
+        options.max_page,
+        options.connect_timeout.total_seconds(),
+        options.idle_timeout.total_seconds(),
+        options.deadline.total_seconds(),
+    )
+    login = _Login(options, connection, allowed, around.lookup)
+    return WebSession(allowed, connection, login, bounds=bounds, around=around)
 
-    def __init__(
-        self,
-        options: WebApiOptions,
-        connection: Connection | None,
-        sleep: Callable[[float], object],
-        now: Callable[[], datetime],
-        lookup: Lookup,
-    ) -> None:
-        from connectors.web_transport import Patience
 
-        self._options, self._connection, self._sleep, self._now, self._lookup = options, connection, sleep, now, lookup
-        first = parse_address(options.url)
-        own = host_of(connection, first) if connection else (first.host, first.port)
-        self._allowed = AllowList(own, tuple(parse_host(host) for host in options.hosts), private=options.private_host)
-        if not self._allowed.admits(first):
-            raise ConfigError(
-                f"{first.origin} is not the host of the connection", "Correct `url` or the connection's host and port."
-            )
-        seconds = options.deadline.total_seconds()
-        self._patience = Patience(
-            options.connect_timeout.total_seconds(), options.idle_timeout.total_seconds(), time.monotonic() + seconds, seconds
-        )
+class _Login:
+    """The connection's own login, or a token that is got with it."""
+
+    def __init__(self, options: WebApiOptions, connection: Connection | None, allowed: AllowList, lookup: Lookup) -> None:
+        self._options, self._connection, self._allowed, self._lookup = options, connection, allowed, lookup
         self._token: str | None = None
 
-    def page(self, address: WebAddress) -> tuple[bytes, Mapping[str, str]]:
-        """Return a page's bytes and headers. Raises as `WebApiSource.fetch`."""
-        renewed = self._options.token_url is None
-        for attempt in range(_TRIES):
-            if self._options.token_url and self._token is None:
-                self._token = self._fresh_token()
-            status, headers, body = self._ask(address)
-            if status == _OK:
-                return body, headers
-            if status == _UNAUTHORIZED and not renewed:
-                self._token, renewed = None, True
-                continue
-            if status != _TOO_MANY:
-                raise self._refused(address, status, headers)
-            asked = retry_after_seconds(headers.get("retry-after"), self._now())
-            wait = float(2**attempt) if asked is None else asked
-            if wait > _LONGEST_WAIT or attempt == _TRIES - 1 or self._patience.is_over:
-                hint = f"Try again in {wait:g} s."
-                raise TransientError(f"{address.shown} asks us to slow down (HTTP 429)", hint, retry_after=wait)
-            self._sleep(wait)
-        raise self._refused(address, _UNAUTHORIZED, {})
+    def headers(self, address: WebAddress) -> Mapping[str, str]:
+        """Return the header for the connection's own server, nothing for any other. Raises CredentialsError."""
+        if self._options.token_url and self._token is None:
+            self._token = self._fresh_token()
+        return login_headers(self._connection, address, self._token)
 
-    def _ask(self, address: WebAddress) -> tuple[int, Mapping[str, str], bytes]:
-        from connectors.web_transport import ask
-
-        ips = self._allowed.resolve(address, self._lookup)
-        headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "stockfeed"}
-        headers |= login_headers(self._connection, address, self._token)
-        with ask(address, ips, headers, self._patience, client_context(self._connection)) as answer:
-            return answer.status, answer.headers, self._body(address, answer) if answer.status == _OK else b""
-
-    def _body(self, address: WebAddress, answer: "Answer") -> bytes:
-        most = self._options.max_page
-        read = body_reader(answer.pieces, answer.headers.get("content-encoding", ""), address.shown, most)
-        body = bytearray()
-        while piece := read(1 << 18):
-            body += piece
-            if len(body) > most:
-                raise DeliveryError(
-                    f"{address.shown}: a page of more than {most} bytes",
-                    "Ask for smaller pages, or raise `max_page`.",
-                    code="FILE-LIMIT",
-                )
-        return bytes(body)
+    def renew(self) -> bool:
+        """Forget the token; False where the login is no token."""
+        self._token = None
+        return self._options.token_url is not None
 
     def _fresh_token(self) -> str:
         """Return a token for the client's credentials (RFC 6749 §4.4). Raises CredentialsError."""
@@ -263,17 +217,6 @@ class _Session:
         if not isinstance(found, str) or not found:
             raise CredentialsError(f"{token.shown} gave no access_token", "Check client id, secret and scope with the supplier.")
         return found
-
-    def _refused(self, address: WebAddress, status: int, headers: Mapping[str, str]) -> Exception:
-        connection = self._connection
-        if status in {_UNAUTHORIZED, _FORBIDDEN}:
-            who = f"the login {connection.login!r}" if connection and connection.login else "us"
-            named = f"connection {connection.name!r}" if connection else "the source: it has no connection"
-            return CredentialsError(f"{address.shown} refused {who} (HTTP {status})", f"Check user, password or token of {named}.")
-        if status >= _SERVER_ERROR:
-            wait = retry_after_seconds(headers.get("retry-after"), self._now())
-            return TransientError(f"{address.shown} cannot answer now (HTTP {status})", "It is tried again.", retry_after=wait)
-        return PermanentError(f"{address.shown} gave no page (HTTP {status}); redirects are not followed", "Correct `url`, or ask.")
 
 
 def _with_query(address: WebAddress, changes: Mapping[str, str]) -> WebAddress:

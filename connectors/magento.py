@@ -1,0 +1,116 @@
+"""A Magento 2 or Adobe Commerce shop as a source: what it has of each product at each of its inventory sources (MSI).
+
+Only reads. Never takes a quantity that Magento itself would not sell from for stock, and never half a catalogue.
+"""
+
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from connectors.addresses import Lookup, WebAddress
+from connectors.magento_items import Catalogue
+from connectors.magento_lists import SOURCE_ITEMS, SOURCES, STOCK_ITEMS, products, records
+from connectors.oauth_signature import OauthKeys, oauth_header
+from connectors.rest_session import RestOptions, RestSession, read_again
+from connectors.storefront_lines import spool_lines
+from connectors.web_login import host_of, login_headers
+from connectors.web_session import Surroundings
+from schemas.connections import Connection, Secret
+from schemas.errors import CredentialsError
+from schemas.feed_config import Feed
+from schemas.transfer import Fetched, Seen
+
+
+class MagentoOptions(RestOptions):
+    """`[feed.source] type = "magento"`. `url` ends in /V1, with the store's code before it: https://shop.example/rest/all/V1."""
+
+    sources: tuple[str, ...] = ()  # the codes of the sources to read; by default all
+    gtin_attribute: str | None = Field(None, pattern=r"^[A-Za-z0-9_]{1,60}$")  # the product attribute that holds the barcode
+    page_size: int = Field(200, ge=1, le=10_000)  # records of one page; shops may limit it (300)
+
+    @field_validator("url")
+    @classmethod
+    def _ends_in_its_version(cls, value: str) -> str:
+        if not value.endswith("/V1"):
+            msg = 'it ends in /V1: write for example "https://shop.example/rest/all/V1"'
+            raise ValueError(msg)
+        return value
+
+
+class MagentoSource:
+    """The source items of one shop."""
+
+    def __init__(
+        self,
+        options: MagentoOptions,
+        connection: Connection,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        lookup: Lookup = socket.getaddrinfo,
+    ) -> None:
+        self._options, self._connection, self._around = options, connection, Surroundings(sleep, now, lookup)
+
+    def fetch(self, feed: Feed, seen: Seen, spool: Path) -> Iterator[Fetched]:  # noqa: ARG002 - the protocol's signature
+        """Yield the stock of all sources as one arrival of JSON lines; see `protocols.Source`.
+
+        Raises CredentialsError (401, 403), TransientError (429, 5xx, cut short, changed each time it was read), PermanentError
+        (a web page, a redirect, a loop of pages), DeliveryError (larger than `max_size`), ConfigError (no such source).
+        """
+        options, began = self._options, self._around.now()
+        session = RestSession(options, self._connection, _login(self._connection, self._around.now), self._around)
+        yield read_again(lambda: self._read(session, spool, began), options.reads)
+
+    def acknowledge(self, reference: Mapping[str, str]) -> None:
+        """Do nothing: a shop is only read."""
+
+    def _read(self, session: RestSession, spool: Path, began: datetime) -> Fetched:
+        options = self._options
+        size, most = options.page_size, options.max_pages
+        with Catalogue(spool, session.place, options.gtin_attribute, options.max_size) as catalogue:
+            catalogue.choose(records(session, SOURCES, size, most), options.sources)
+            for record in records(session, products(with_attributes=options.gtin_attribute is not None), size, most):
+                catalogue.add_product(record)
+            for record in records(session, STOCK_ITEMS, size, most):
+                catalogue.add_stock_item(record)
+            for record in records(session, SOURCE_ITEMS, size, most):
+                catalogue.add_source_item(record)
+            spooled = spool_lines(catalogue.lines(), spool, session.place, options.limits)
+            findings = catalogue.findings()
+        host = session.base.host
+        # asked again and answered the same is news: it was so at this time, too
+        return Fetched(
+            spooled.path, spooled.sha256, spooled.size, f"{host}.jsonl", f"{host}.jsonl|{began.isoformat()}", began, {}, findings
+        )
+
+
+def _login(connection: Connection, now: Callable[[], datetime]) -> Callable[[WebAddress], Mapping[str, str]]:
+    """Return what gives the headers that prove who we are: the access token, or a signature where all keys are given."""
+    if connection.password is None:
+        raise CredentialsError(
+            f"connection {connection.name!r} has no access token",
+            "Write the integration's access token as password; for OAuth 1.0a also consumer key, consumer_secret and token_secret.",
+        )
+    consumer_secret, token_secret = connection.extra.get("consumer_secret"), connection.extra.get("token_secret")
+    if consumer_secret is None and token_secret is None:
+        bearer = replace(connection, login=None)
+        return lambda address: login_headers(bearer, address)
+    if not (connection.login and isinstance(consumer_secret, Secret) and isinstance(token_secret, Secret)):
+        raise CredentialsError(
+            f"connection {connection.name!r}: OAuth 1.0a needs all four credentials of the integration",
+            "Write consumer key and access token as login and password, and extra consumer_secret and token_secret.",
+        )
+    keys = OauthKeys(connection.login, consumer_secret, connection.password, token_secret)
+
+    def signed(address: WebAddress) -> Mapping[str, str]:
+        if (address.host, address.port) != host_of(connection, address):
+            return {}
+        return {"Authorization": oauth_header(keys, address, secrets.token_hex(16), int(now().timestamp()))}
+
+    return signed
