@@ -34,6 +34,10 @@ class NoAnswerError(TransientError):
     """The request was sent, but whether the other side acted on it is not known."""
 
 
+class SlowDownError(TransientError):
+    """The other side asks us to come back later (HTTP 429, or 503 that says when): nothing was done."""
+
+
 class UnauthorizedError(CredentialsError):
     """The other side answered 401: the login or token is wrong or has expired."""
 
@@ -238,7 +242,7 @@ class JsonClient:
     def _check(self, answer: _Answer) -> Any:
         """Return the parsed body of a 2xx answer.
 
-        Raises UnauthorizedError (401), CredentialsError (403), TransientError with retry_after (429, and 503 that says
+        Raises UnauthorizedError (401), CredentialsError (403), SlowDownError with retry_after (429, and 503 that says
         when to come back), NoAnswerError (other 5xx, a cut body), RefusedError (other 3xx and 4xx), PermanentError (a web page).
         """
         ok, multiple = 200, 300
@@ -253,8 +257,8 @@ class JsonClient:
         try:
             return json.loads(answer.body)
         except ValueError as error:
-            detail = f"{len(answer.body)} bytes"
-            raise NoAnswerError(f"{self.system} sent an answer that is cut off or not JSON", "Try again later.", detail) from error
+            message = f"{self.system} sent an answer that was cut short or is not JSON"
+            raise NoAnswerError(message, "Try again later.", f"{len(answer.body)} bytes") from error
 
     def _refusal(self, answer: _Answer) -> StockfeedError:
         status, server_error = answer.status, 500
@@ -268,7 +272,7 @@ class JsonClient:
             return CredentialsError(f"{self.system} forbids this request (HTTP 403)", hint, detail)
         if status == _TOO_MANY or (status == _UNAVAILABLE and wait is not None):
             hint = f"Try again in {wait:g} s." if wait is not None else "Try again later."
-            return TransientError(f"{self.system} asks us to slow down (HTTP {status})", hint, detail, retry_after=wait)
+            return SlowDownError(f"{self.system} asks us to slow down (HTTP {status})", hint, detail, retry_after=wait)
         if status >= server_error:
             return NoAnswerError(f"{self.system} failed (HTTP {status})", "Try again later.", detail, retry_after=wait)
         hint = "Check the host and the version of the API; redirects are not followed."

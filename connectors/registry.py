@@ -43,12 +43,15 @@ SOURCES: Mapping[str, Entry] = {
     "imap": Entry("connectors.imap:ImapSource", "connectors.imap:ImapOptions", needs_connection=True),
     "magento": Entry("connectors.magento:MagentoSource", "connectors.magento:MagentoOptions", needs_connection=True),
     "sftp": Entry("connectors.sftp:SftpSource", "connectors.sftp:SftpOptions", needs_connection=True),
-    "woocommerce": Entry(
-        "connectors.woocommerce:WooCommerceSource", "connectors.woocommerce:WooCommerceOptions", needs_connection=True
+    "shopify": Entry(
+        "connectors.shopify_source:ShopifySource", "connectors.shopify_source:ShopifySourceOptions", needs_connection=True
     ),
     "upload": Entry("connectors.upload:UploadSource", "connectors.upload:UploadOptions", needs_connection=False),
     "web_api": Entry("connectors.web_api:WebApiSource", "connectors.web_api:WebApiOptions", needs_connection=False),
     "web_file": Entry("connectors.web_file:WebFileSource", "connectors.web_file:WebFileOptions", needs_connection=False),
+    "woocommerce": Entry(
+        "connectors.woocommerce:WooCommerceSource", "connectors.woocommerce:WooCommerceOptions", needs_connection=True
+    ),
 }
 
 CHANNELS: Mapping[str, Entry] = {

@@ -17,7 +17,7 @@ from connectors.http import HttpLimits, JsonClient, run_concurrently
 from connectors.shopify_budget import CostBudget
 from connectors.shopify_publish import publish_batch, screen
 from connectors.shopify_queries import AVAILABLE_AT, ITEMS_BY_SKU, LOCATIONS, search_chunks, sku_search
-from connectors.shopify_session import ShopSession, ShopTokens, TooCostlyError, pages
+from connectors.shopify_session import ShopSession, ShopTokens, TooCostlyError, pages, shop_address
 from schemas.connections import Connection
 from schemas.durations import Duration
 from schemas.errors import ConfigError, StockfeedError, TransientError
@@ -59,7 +59,7 @@ class ShopifyChannel:
         self.options, self._locations, self._sleep = options, tuple(locations), sleep
         self.max_batch = options.batch * options.concurrency  # what is under way at once
         http = JsonClient(
-            _address(connection),
+            shop_address(connection),
             f"Shopify ({connection.host or connection.name})",
             limits=HttpLimits(idle=options.timeout.total_seconds()),
         )
@@ -207,17 +207,6 @@ def _settled(result: ItemResult, observed: int | None, *, repeated: bool) -> Ite
 
 def _not_sent(item: PublishItem, error: StockfeedError) -> ItemResult:
     return ItemResult(item, "failed", "NOT-SENT", str(error), retryable=isinstance(error, TransientError))
-
-
-def _address(connection: Connection) -> str:
-    base_url = connection.extra.get("base_url")
-    if isinstance(base_url, str):
-        return base_url
-    if not connection.host:
-        raise ConfigError(f"connection {connection.name} names no shop", 'Set host to "your-shop.myshopify.com".')
-    if "/" in connection.host:
-        raise ConfigError(f"host of connection {connection.name} must be a bare name", 'Write "your-shop.myshopify.com".')
-    return f"https://{connection.host}" + (f":{connection.port}" if connection.port else "")
 
 
 def _listing(sku: str, location: str, found: Mapping[str, bool]) -> Listing:

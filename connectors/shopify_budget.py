@@ -18,7 +18,7 @@ class CostBudget:
     Formula (Shopify rate limits): wait = (requested - currentlyAvailable) / restoreRate seconds.
     """
 
-    sleep: Callable[[float], None]
+    sleep: Callable[[float], object]
     clock: Callable[[], float]
     longest_wait: float  # seconds; beyond it a TransientError tells the caller when to come back
     _available: float | None = None

@@ -4,16 +4,17 @@ Never interprets inventory, and never repeats a request that changes the shop: `
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from connectors.http import JsonClient, NoAnswerError, RefusedError, UnauthorizedError
 from connectors.shopify_budget import CostBudget
 from connectors.shopify_queries import Operation
 from schemas.connections import Connection, Secret
-from schemas.errors import CredentialsError, PermanentError, StockfeedError, TransientError
+from schemas.errors import ConfigError, CredentialsError, PermanentError, StockfeedError, TransientError
 
+_CHANNEL_SCOPES = "read_inventory, write_inventory and read_locations"
 _RENEW_BEFORE = 300.0  # seconds before expiry; a batch under way must not run out of its token
 _SERVER_FAULTS = frozenset({"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"})
 _LOGIN_HINT = (
@@ -82,8 +83,10 @@ class ShopTokens:
 class ShopSession:
     """Runs operations of `connectors.shopify_queries` and returns the value of their root field. Thread-safe."""
 
-    def __init__(self, http: JsonClient, tokens: ShopTokens, budget: CostBudget, api_version: str) -> None:
-        self.http = http
+    def __init__(
+        self, http: JsonClient, tokens: ShopTokens, budget: CostBudget, api_version: str, scopes: str = _CHANNEL_SCOPES
+    ) -> None:
+        self.http, self._scopes = http, scopes
         self._tokens, self._budget = tokens, budget
         self._path = f"/admin/api/{api_version}/graphql.json"
 
@@ -136,7 +139,7 @@ class ShopSession:
         first = errors[0] if isinstance(errors, list) and errors else errors
         text = self.http.clean(first.get("message", "") if isinstance(first, dict) else first)
         if code == "ACCESS_DENIED":
-            hint = "Give the app the scopes read_inventory, write_inventory and read_locations."
+            hint = f"Give the app the scopes {self._scopes}."
             return CredentialsError(f"{system} denies {operation.name}: {text}", hint, code)
         if code == "MAX_COST_EXCEEDED":
             return TooCostlyError(f"{system} finds {operation.name} too costly: {text}", "Lower page and chunk.", code)
@@ -149,26 +152,65 @@ class ShopSession:
 
 
 def pages(session: ShopSession, operation: Operation, variables: Mapping[str, Any], first: int) -> list[dict[str, Any]]:
-    """Return the nodes of all pages of a connection, `first` at a time. Raises PermanentError if paging goes in circles."""
-    nodes: list[dict[str, Any]] = []
+    """Return the nodes of all pages of a connection, `first` at a time. Raises as `page_nodes`."""
+    return list(page_nodes(session.run, operation, variables, first))
+
+
+def page_nodes(
+    run: Callable[[Operation, Mapping[str, Any]], Any],
+    operation: Operation,
+    variables: Mapping[str, Any],
+    first: int,
+    *,
+    shrink: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """Yield the nodes of all pages of a connection, `first` at a time; with `shrink` fewer where that is too costly.
+
+    Only a page that says so is the last one. Raises PermanentError if paging goes in circles, NoAnswerError for half a page.
+    """
     after: str | None = None
     visited: set[str] = set()
     while True:
-        page = session.run(operation, {**variables, "first": first, "after": after})
-        if not isinstance(page, dict):
-            raise NoAnswerError(f"{session.http.system} answered {operation.name} without pages", "Try again later.")
-        nodes.extend(node for node in _sequence(page.get("nodes")) if isinstance(node, dict))
-        info = page.get("pageInfo") or {}
-        if not info.get("hasNextPage"):
-            return nodes
-        after = str(info.get("endCursor"))
-        if after in visited:
-            raise PermanentError(f"{session.http.system} repeats a page of {operation.name}", "Try again; report it to the shop.")
-        visited.add(after)
+        try:
+            page = run(operation, {**variables, "first": first, "after": after})
+        except TooCostlyError:
+            if not shrink or first == 1:
+                raise
+            first //= 2
+            continue
+        nodes, more, cursor = _page(page, operation)
+        yield from nodes
+        if not more:
+            return
+        if cursor in visited:
+            raise PermanentError(
+                f"the shop repeats a page of {operation.name}: the pages go round in a loop", "Try again; report it to the shop."
+            )
+        visited.add(cursor)
+        after = cursor
 
 
-def _sequence(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list) else ()
+def _page(page: object, operation: Operation) -> tuple[list[dict[str, Any]], bool, str]:
+    nodes = page.get("nodes") if isinstance(page, dict) else None
+    info = page.get("pageInfo") if isinstance(page, dict) else None
+    more = info.get("hasNextPage") if isinstance(info, dict) else None
+    cursor = info.get("endCursor") if isinstance(info, dict) else None
+    whole = isinstance(nodes, list) and all(isinstance(node, dict) for node in nodes) and isinstance(more, bool)
+    if not whole or (more and not isinstance(cursor, str)):
+        raise NoAnswerError(f"the shop answered {operation.name} without a whole page", "Try again later.")
+    return cast("list[dict[str, Any]]", nodes), bool(more), cursor or ""
+
+
+def shop_address(connection: Connection) -> str:
+    """Return the address of the connection's shop, without a path. Raises ConfigError."""
+    base_url = connection.extra.get("base_url")
+    if isinstance(base_url, str):
+        return base_url
+    if not connection.host:
+        raise ConfigError(f"connection {connection.name} names no shop", 'Set host to "your-shop.myshopify.com".')
+    if "/" in connection.host:
+        raise ConfigError(f"host of connection {connection.name} must be a bare name", 'Write "your-shop.myshopify.com".')
+    return f"https://{connection.host}" + (f":{connection.port}" if connection.port else "")
 
 
 def _cost(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:

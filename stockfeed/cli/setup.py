@@ -13,10 +13,13 @@ from stockfeed.cli.output import emit, emit_json
 from stockfeed.cli.session import Session, json_option, pass_session
 
 _SOURCE = re.compile(r"(?<=\n)# The keys of one kind of source.*?(?=\n\n# -----)", re.DOTALL)
+_TABLE = r"(?<=\n)(?:# )?\[feed\.{}\]\n.*?(?=\n\n# -----)"
 
 
 def template_text(source: str | None = None) -> str:
     """Return the supplier template: every key, explained; for one kind of source, or with the keys of all kinds.
+
+    A source's own file may also bring the tables of the format, columns and words, in place of the general ones.
 
     Raises ConfigError, with a suggestion, for an unknown kind.
     """
@@ -28,7 +31,12 @@ def template_text(source: str | None = None) -> str:
 
     source_options_model(source)  # it exists
     section = folder.joinpath("source_templates", f"{source}.toml").read_text(encoding="utf-8")
-    return _SOURCE.sub(lambda _: section.rstrip("\n"), whole)
+    of_source, *others = re.split(r"\n\n(?=\[feed\.)", section.rstrip("\n"))
+    whole = _SOURCE.sub(lambda _: of_source, whole)
+    for table in others:  # what arrives from this source is always written alike: its format and columns are known
+        name = table.partition("]")[0].removeprefix("[feed.")
+        whole = re.sub(_TABLE.format(name), lambda _, table=table: table, whole, count=1, flags=re.DOTALL)
+    return whole
 
 
 @click.command()

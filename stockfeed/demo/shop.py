@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from stockfeed.demo.shop_bulk import ShopBulk
 from stockfeed.demo.shop_faults import CostBucket, Fault, FaultKind, Faults
 from stockfeed.demo.shop_http import ShopServer
 from stockfeed.demo.shop_stock import DEFAULT_LOCATION, AcceptedSet, ShopLocation, ShopStock
@@ -56,7 +57,9 @@ class Shop:
         self.api_version, self.token_seconds, self._latency = rules.api_version, rules.token_seconds, rules.latency
         self.bucket = CostBucket(rules.maximum_points, rules.restore_rate, clock)
         self.faults = Faults()
+        self.bulk = ShopBulk(self.stock)
         self.requests: Counter[str] = Counter()
+        self.downloads: list[dict[str, str]] = []  # headers of each request for a file
         self._granted: set[str] = set()
         self._wanted_port = port
         self._server: ShopServer | None = None
@@ -68,6 +71,7 @@ class Shop:
     def start(self) -> Self:
         """Return the shop, listening on 127.0.0.1; `port` and `url` are known from here on."""
         self._server = ShopServer(self, self._wanted_port)
+        self.bulk.base = self.url
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="demo-shop")
         self._thread.start()
         return self

@@ -89,6 +89,8 @@ class ShopHandler(BaseHTTPRequestHandler):
         elif path == "/log.ndjson":
             lines = self.server.shop.log_lines()
             self._answer(200, "".join(lines).encode(), {"Content-Type": "application/x-ndjson"})
+        elif path.startswith("/bulk/"):
+            self._bulk_file()
         else:
             self._json(404, {"errors": "Not Found"})
 
@@ -143,7 +145,7 @@ class ShopHandler(BaseHTTPRequestHandler):
             message = "Throttled" if code == "THROTTLED" else "Query cost exceeds the single query max cost limit"
             return {"errors": [{"message": message, "extensions": {"code": code}}], "extensions": {"cost": cost}}
         with shop.writing(text):
-            result = execute(shop.stock, text, variables, operation)
+            result = execute(shop.stock, text, variables, operation, shop.bulk)
         shop.bucket.give_back(cost, actual_cost(text, result.data))
         return {**result.formatted, "extensions": {"cost": cost}}
 
@@ -160,6 +162,23 @@ class ShopHandler(BaseHTTPRequestHandler):
         else:
             # Linger 0 makes the kernel send RST instead of a polite end.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def _bulk_file(self) -> None:
+        shop = self.server.shop
+        shop.count("download")
+        shop.downloads.append({name.lower(): value for name, value in self.headers.items()})
+        key = parse_qs(urlsplit(self.path).query).get("X-Signature", [""])[0]
+        file, fault = shop.bulk.download(key), shop.faults.take("download")
+        if fault is not None and fault.kind == "cut_after_accept" and file:
+            self.close_connection = True
+            self._head(200, {"Content-Length": str(len(file))})
+            self.wfile.write(file[: len(file) // 2])
+        elif fault is not None:
+            self._fail(fault, file or b"")
+        elif file is None:
+            self._answer(403, b"<?xml version='1.0'?><Error><Code>SignatureDoesNotMatch</Code></Error>", {})
+        else:
+            self._answer(200, file, {"Content-Type": "application/jsonl"})
 
     def _token(self, body: bytes) -> None:
         form = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
@@ -192,10 +211,13 @@ class ShopHandler(BaseHTTPRequestHandler):
         self._answer(status, json.dumps(document).encode(), headers)
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-        for name, value in {"Content-Length": str(len(body)), "Content-Security-Policy": policy, **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
+        self._head(status, {"Content-Length": str(len(body)), **headers})
         self.wfile.write(body)
         self.wfile.flush()
+
+    def _head(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        for name, value in {"Content-Security-Policy": policy, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()

@@ -5,8 +5,9 @@ Never accepts an operation its schema does not describe: what passes here is val
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphql import (
     DocumentNode,
@@ -21,81 +22,13 @@ from graphql import (
     validate,
 )
 
+from stockfeed.demo.shop_contract import SDL
 from stockfeed.demo.shop_stock import ShopItem, ShopLocation, ShopStock
 
+if TYPE_CHECKING:
+    from stockfeed.demo.shop_bulk import ShopBulk
+
 LARGEST_INPUT = 250
-
-SDL = """
-schema { query: QueryRoot mutation: Mutation }
-directive @idempotent(key: String!) on FIELD
-scalar DateTime
-interface Node { id: ID! }
-interface DisplayableError { field: [String!] message: String! }
-
-type QueryRoot {
-  inventoryItem(id: ID!): InventoryItem
-  inventoryItems(after: String, first: Int, query: String): InventoryItemConnection!
-  locations(after: String, first: Int, includeInactive: Boolean = false, includeLegacy: Boolean = false): LocationConnection!
-  nodes(ids: [ID!]!): [Node]!
-}
-type Mutation {
-  inventoryActivate(available: Int, inventoryItemId: ID!, locationId: ID!): InventoryActivatePayload
-  inventorySetQuantities(input: InventorySetQuantitiesInput!): InventorySetQuantitiesPayload
-}
-
-type PageInfo { endCursor: String hasNextPage: Boolean! }
-type InventoryItemConnection { nodes: [InventoryItem!]! pageInfo: PageInfo! }
-type LocationConnection { nodes: [Location!]! pageInfo: PageInfo! }
-type Location implements Node { id: ID! isActive: Boolean! name: String! }
-type InventoryItem implements Node {
-  id: ID!
-  inventoryLevel(includeInactive: Boolean = false, locationId: ID!): InventoryLevel
-  sku: String
-  tracked: Boolean!
-}
-type InventoryLevel implements Node {
-  id: ID!
-  isActive: Boolean!
-  location: Location!
-  quantities(names: [String!]!): [InventoryQuantity!]!
-}
-type InventoryQuantity implements Node { id: ID! name: String! quantity: Int! }
-
-input InventoryQuantityInput { changeFromQuantity: Int inventoryItemId: ID! locationId: ID! quantity: Int! }
-input InventorySetQuantitiesInput {
-  name: String!
-  quantities: [InventoryQuantityInput!]!
-  reason: String!
-  referenceDocumentUri: String
-}
-type InventoryAdjustmentGroup implements Node { id: ID! reason: String! referenceDocumentUri: String }
-type InventorySetQuantitiesPayload {
-  inventoryAdjustmentGroup: InventoryAdjustmentGroup
-  userErrors: [InventorySetQuantitiesUserError!]!
-}
-type InventorySetQuantitiesUserError implements DisplayableError {
-  code: InventorySetQuantitiesUserErrorCode
-  field: [String!]
-  message: String!
-}
-enum InventorySetQuantitiesUserErrorCode {
-  CHANGE_FROM_QUANTITY_STALE
-  IDEMPOTENCY_CONCURRENT_REQUEST
-  IDEMPOTENCY_KEY_PARAMETER_MISMATCH
-  IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED
-  INVALID_INVENTORY_ITEM
-  INVALID_LOCATION
-  INVALID_NAME
-  INVALID_QUANTITY_TOO_HIGH
-  INVALID_QUANTITY_TOO_LOW
-  INVALID_REASON
-  INVALID_REFERENCE_DOCUMENT
-  NON_MUTABLE_INVENTORY_ITEM
-  NO_DUPLICATE_INVENTORY_ITEM_ID_GROUP_ID_PAIR
-}
-type InventoryActivatePayload { inventoryLevel: InventoryLevel userErrors: [UserError!]! }
-type UserError implements DisplayableError { field: [String!] message: String! }
-"""
 
 _TERM = re.compile(r"sku:(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"|(\S+))")
 
@@ -118,12 +51,14 @@ def checked_document(text: str) -> tuple[DocumentNode | None, tuple[GraphQLError
     return document, tuple(validate(shop_schema(), document))
 
 
-def execute(stock: ShopStock, text: str, variables: Mapping[str, Any], operation: str | None) -> ExecutionResult:
+def execute(
+    stock: ShopStock, text: str, variables: Mapping[str, Any], operation: str | None, bulk: "ShopBulk | None" = None
+) -> ExecutionResult:
     """Return the result of one operation on `stock`; errors carry Shopify's codes in their extensions."""
     document, errors = checked_document(text)
     if document is None or errors:
         return ExecutionResult(None, [_coded(error, "INVALID_DOCUMENT") for error in errors])
-    result = execute_sync(shop_schema(), document, Root(stock), variable_values=dict(variables), operation_name=operation)
+    result = execute_sync(shop_schema(), document, Root(stock, bulk), variable_values=dict(variables), operation_name=operation)
     if result.errors:
         result.errors = [
             _coded(error, "INVALID_VARIABLE" if error.path is None else "INTERNAL_SERVER_ERROR") for error in result.errors
@@ -139,18 +74,19 @@ def searched_skus(text: str) -> list[str]:
 class Root:
     """The root value: graphql-core calls its methods for the fields of QueryRoot and Mutation."""
 
-    def __init__(self, stock: ShopStock) -> None:
-        self._stock = stock
+    def __init__(self, stock: ShopStock, bulk: "ShopBulk | None" = None, *, unbounded: bool = False) -> None:
+        self._stock, self._bulk = stock, bulk
+        self._unbounded = unbounded  # inside a bulk operation every list is given whole
 
     def locations(self, _: GraphQLResolveInfo, *, first: int = 50, after: str | None = None, **choice: Any) -> Any:
         """Return one page of locations."""
         places = [place for place in self._stock.locations.values() if place.active or choice["includeInactive"]]
-        return _page([_location(place) for place in places], first, after)
+        return self._page([_location(place) for place in places], first, after)
 
-    def inventoryItems(self, _: GraphQLResolveInfo, *, first: int = 50, after: str | None = None, query: str = "") -> Any:  # noqa: N802 - the contract's name
+    def inventoryItems(self, _: GraphQLResolveInfo, *, first: int | None = None, after: str | None = None, query: str = "") -> Any:  # noqa: N802 - the contract's name
         """Return one page of items; an empty query finds all."""
         found = self._stock.search(searched_skus(query)) if query else list(self._stock.items.values())
-        return _page([self._item(item) for item in found], first, after)
+        return self._page([self._item(item) for item in found], first, after)
 
     def inventoryItem(self, _: GraphQLResolveInfo, *, id: str) -> Any:  # noqa: A002, N802 - the contract's names
         """Return one item, None if there is none."""
@@ -184,37 +120,70 @@ class Root:
         errors = self._stock.once(key, arguments, lambda: self._stock.activate(item, place, arguments.get("available"), key))
         return {"inventoryLevel": None if errors else self._level(self._stock.items[item], place), "userErrors": errors}
 
+    def bulkOperation(self, _: GraphQLResolveInfo, *, id: str) -> Any:  # noqa: A002, N802 - the contract's names
+        """Return how far a bulk operation is."""
+        return self._bulk.state(id) if self._bulk else None
+
+    def bulkOperationRunQuery(self, _: GraphQLResolveInfo, *, query: str, **__: Any) -> Any:  # noqa: N802 - the contract's name
+        """Return the payload of starting a bulk operation."""
+        return self._bulk.start(query) if self._bulk else None
+
+    def bulkOperationCancel(self, _: GraphQLResolveInfo, *, id: str) -> Any:  # noqa: A002, N802 - the contract's names
+        """Return the payload of ending a bulk operation."""
+        return {"bulkOperation": self._bulk.cancel(id), "userErrors": []} if self._bulk else None
+
+    def _page(self, nodes: Sequence[Any], first: int | None, after: str | None) -> dict[str, Any]:
+        if first is None and not self._unbounded:
+            text = "you must provide one of first or last"
+            raise GraphQLError(text, extensions={"code": "BAD_REQUEST"})
+        start = int(after) if after and after.isdecimal() else 0
+        end = len(nodes) if self._unbounded or first is None else start + min(first, LARGEST_INPUT)
+        edges = [{"cursor": str(n), "node": node} for n, node in enumerate(nodes[start:end], start + 1)]
+        return {"edges": edges, "nodes": nodes[start:end], "pageInfo": {"hasNextPage": end < len(nodes), "endCursor": str(end)}}
+
     def _item(self, item: ShopItem) -> dict[str, Any]:
         def level(_: GraphQLResolveInfo, *, locationId: str, **__: Any) -> Any:  # noqa: N803 - the contract's name
             return self._level(item, locationId)
 
-        return {"__typename": "InventoryItem", "id": item.id, "sku": item.sku, "tracked": item.tracked, "inventoryLevel": level}
+        def levels(_: GraphQLResolveInfo, *, first: int | None = None, after: str | None = None, **choice: Any) -> Any:
+            with self._stock.lock:
+                places = [place for place in item.available if choice["includeInactive"] or place not in item.inactive]
+            return self._page([found for place in places if (found := self._level(item, place))], first, after)
+
+        def variants(_: GraphQLResolveInfo, *, first: int | None = None, after: str | None = None) -> Any:
+            number = item.id.rpartition("/")[2]
+            nodes = [
+                {"__typename": "ProductVariant", "id": f"gid://shopify/ProductVariant/{number}{n or ''}", "barcode": barcode}
+                for n, barcode in enumerate(item.barcodes)
+            ]
+            return self._page(nodes, first, after)
+
+        shown = {"__typename": "InventoryItem", "id": item.id, "sku": item.sku, "tracked": item.tracked, "inventoryLevel": level}
+        updated = max(item.changed.values(), default=None)
+        return shown | {"inventoryLevels": levels, "variants": variants, "updatedAt": _moment(updated)}
 
     def _level(self, item: ShopItem, place: str) -> dict[str, Any] | None:
         with self._stock.lock:
-            quantity = item.available.get(place)
-        if quantity is None or place not in self._stock.locations:
-            return None
-        level = f"gid://shopify/InventoryLevel/{item.id.rpartition('/')[2]}"
+            if place not in item.available or place not in self._stock.locations:
+                return None
+        level = f"gid://shopify/InventoryLevel/{place.rpartition('/')[2]}?inventory_item_id={item.id.rpartition('/')[2]}"
 
         def quantities(_: GraphQLResolveInfo, *, names: Sequence[str]) -> Any:
-            return [
-                {"id": f"{level}?name={name}", "name": name, "quantity": quantity}
-                for name in names
-                if name in {"available", "on_hand"}
-            ]
+            with self._stock.lock:
+                found = [(name, item.quantity(place, name)) for name in names]
+            return [{"id": f"{level}&name={name}", "name": name, "quantity": n} for name, n in found if n is not None]
 
-        return {"id": level, "isActive": True, "location": _location(self._stock.locations[place]), "quantities": quantities}
+        active, at = place not in item.inactive, item.changed.get(place)
+        shown = {"id": level, "isActive": active, "location": _location(self._stock.locations[place]), "quantities": quantities}
+        return shown | {"updatedAt": _moment(at)}
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
 
 
 def _location(place: ShopLocation) -> dict[str, Any]:
     return {"__typename": "Location", "id": place.id, "name": place.name, "isActive": place.active}
-
-
-def _page(nodes: Sequence[Any], first: int, after: str | None) -> dict[str, Any]:
-    start = int(after) if after and after.isdecimal() else 0
-    end = start + min(first, LARGEST_INPUT)
-    return {"nodes": nodes[start:end], "pageInfo": {"hasNextPage": end < len(nodes), "endCursor": str(end)}}
 
 
 def _idempotency_key(info: GraphQLResolveInfo) -> str:

@@ -15,6 +15,7 @@ REASONS = (
     "other, promotion, quality_control, received, reservation_created, reservation_deleted, reservation_updated, restock, "
     "safety_stock, shrinkage"
 )
+_PHYSICAL = ("committed", "reserved", "damaged", "safety_stock", "quality_control")  # what is on hand and not available
 DEFAULT_LOCATION = "gid://shopify/Location/1"
 
 
@@ -29,7 +30,11 @@ class ShopLocation:
 
 @dataclass(slots=True)
 class ShopItem:
-    """One inventory item; `available` holds the locations it is stocked at."""
+    """One inventory item; `available` holds the locations it is stocked at.
+
+    `barcodes` has one entry for each variant that is this item. `others` holds the further quantities of a location (committed,
+    incoming …), `inactive` the locations whose level is switched off, `changed` when a location's quantity last changed.
+    """
 
     id: str
     sku: str | None
@@ -37,6 +42,19 @@ class ShopItem:
     bundle: bool = False  # a bundle's own quantity cannot be written
     available: dict[str, int] = field(default_factory=dict)
     sold: int = 0
+    barcodes: list[str | None] = field(default_factory=lambda: [None])
+    others: dict[str, dict[str, int]] = field(default_factory=dict)
+    inactive: set[str] = field(default_factory=set)
+    changed: dict[str, datetime] = field(default_factory=dict)
+
+    def quantity(self, place: str, name: str) -> int | None:
+        """Return one quantity at a location by Shopify's name; None for a name that does not exist."""
+        others = self.others.get(place, {})
+        if name == "available":
+            return self.available[place]
+        if name == "on_hand":
+            return self.available[place] + sum(others.get(part, 0) for part in _PHYSICAL)
+        return others.get(name, 0) if name in _PHYSICAL or name == "incoming" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +109,7 @@ class ShopStock:
         """Return a new item, stocked with `available` units at the first location."""
         with self.lock:
             item = ShopItem(f"gid://shopify/InventoryItem/{len(self.items) + 1}", sku, tracked, bundle)
-            item.available[next(iter(self.locations))] = available
+            self.put(item, next(iter(self.locations)), available)
             self.items[item.id] = item
             self._folded.setdefault((sku or "").casefold(), []).append(item)
             return item
@@ -121,7 +139,7 @@ class ShopStock:
             item = self.item(sku)
             sold = max(0, min(units, item.available.get(place, 0)))
             if sold:
-                item.available[place] -= sold
+                self.put(item, place, item.available[place] - sold)
                 item.sold += sold
                 self.sales.append(Sale(self._now(), sku, place, sold))
             return sold
@@ -130,7 +148,7 @@ class ShopStock:
         """Set a quantity as a person in the shop's own admin would: it is no sale, and nothing that we sent."""
         with self.lock:
             place = location or next(iter(self.locations))
-            self.item(sku).available[place] = quantity
+            self.put(self.item(sku), place, quantity)
             self.edits.append(Edit(self._now(), sku, place, quantity))
 
     def events(self) -> list[dict[str, Any]]:
@@ -170,7 +188,7 @@ class ShopStock:
             for row in [] if errors else request["quantities"]:
                 item, place = self.items[row["inventoryItemId"]], row["locationId"]
                 before = item.available.get(place)
-                item.available[place] = row["quantity"]  # an unconnected location is connected by the write
+                self.put(item, place, row["quantity"])  # an unconnected location is connected by the write
                 self.log.append(AcceptedSet(self._now(), key, item.id, item.sku, place, before, row["quantity"]))
             return errors
 
@@ -183,9 +201,14 @@ class ShopStock:
             if location in item.available:
                 text = "Not allowed to set available quantity when the item is already active at the location."
                 return [{"field": ["available"], "message": text}] if available is not None else []
-            item.available[location] = available or 0
+            self.put(item, location, available or 0)
             self.log.append(AcceptedSet(self._now(), key, item.id, item.sku, location, None, available or 0))
             return []
+
+    def put(self, item: ShopItem, place: str, quantity: int) -> None:
+        """Set what is available of an item at a location, now; nobody set, sold or edited it."""
+        item.available[place] = quantity
+        item.changed[place] = self._now()
 
     def _row_errors(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         pairs = [(row["inventoryItemId"], row["locationId"]) for row in rows]

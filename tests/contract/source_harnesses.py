@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from connectors.http import is_loopback
 from connectors.registry import load_source
-from schemas.connections import Connection
+from schemas.connections import Connection, Secret
 from schemas.transfer import Seen
 from stockfeed.demo.sftp_server import Login, SftpServer
+from stockfeed.demo.shop import Shop
 from tests.servers import dovecot, ftp_pyftpd, object_server, paged_api, web_server
 from tests.servers.certificates import Authority, server_context
 from tests.servers.cutting_line import cutting_line
@@ -174,6 +176,41 @@ def _woocommerce(tmp_path: Path, stack: ExitStack) -> Harness:
     return _rest_shop(tmp_path, stack, WooShop(), {"type": "woocommerce", "url": "/wp-json/wc/v3"})
 
 
+class _ShopHarness(Harness):
+    """What lies outside is what the shop has: its items are those of the file. Login and password are the client's of the app."""
+
+    shop: Shop
+
+    def load(self, **options):
+        stock, file = self.shop.stock, self.outside / "stock.csv"
+        stock.items.clear()
+        for row in paged_api.rows_of(file) if file.exists() else []:
+            stock.add(row["SKU"], int(row["Qty"]))
+        told = self.connection
+        scheme = "http" if is_loopback(told.host) else "https"
+        try:
+            here = {"base_url": f"{scheme}://{told.host}:{told.port}"}
+            self.connection = replace(told, extra=told.extra | here if told.extra else {})
+            return super().load(**options)
+        finally:
+            self.connection = told
+
+
+def _shopify(tmp_path: Path, stack: ExitStack, read: str = "bulk") -> Harness:
+    shop = stack.enter_context(Shop())
+    shop.client_id, shop.client_secret = "acme", CANARY
+
+    def break_reading() -> None:
+        shop.fail_next("cut_after_accept", "download" if read == "bulk" else "StockPage")
+
+    source = {"type": "shopify", "read": read, "timeout": "5s"}
+    login = Connection("acme_shop", host="127.0.0.1", port=shop.port, login="acme", password=Secret(CANARY))
+    login = replace(login, extra={"grant": "client_credentials"})
+    harness = _ShopHarness(tmp_path / "outside", tmp_path / "spool", source, login, break_reading)
+    harness.shop = shop
+    return harness
+
+
 FOLDERS = {
     "folder": _folder,
     "ftp": _ftp,
@@ -184,5 +221,11 @@ FOLDERS = {
 }
 HARNESSES = FOLDERS | {"web_file": _web_file, "imap": _imap}
 #: Sources that ask an interface: what they hand on is its answer, not a file of ours.
-INTERFACES = {"magento": _magento, "web_api": _web_api, "woocommerce": _woocommerce}
+INTERFACES = {
+    "magento": _magento,
+    "shopify": _shopify,
+    "shopify/paged": lambda tmp_path, stack: _shopify(tmp_path, stack, "paged"),
+    "web_api": _web_api,
+    "woocommerce": _woocommerce,
+}
 REMOTE = [name for name in HARNESSES if name != "folder"]

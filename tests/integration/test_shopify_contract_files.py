@@ -1,3 +1,4 @@
+import gzip
 import json
 from pathlib import Path
 
@@ -8,12 +9,19 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
     build_schema,
+    get_named_type,
     parse,
     validate,
+    visit,
 )
 
 from connectors.shopify_queries import OPERATIONS
+from connectors.shopify_source import SCOPES
+from connectors.shopify_stock_queries import STOCK_OPERATIONS, bulk_query
 from stockfeed.demo.shop import Shop
 from stockfeed.demo.shop_schema import execute, shop_schema
 
@@ -23,7 +31,7 @@ def official(shared: Path) -> GraphQLSchema:
     return build_schema((shared / "contracts/shopify/admin-2026-10.inventory.graphql").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", [*OPERATIONS, *STOCK_OPERATIONS], ids=lambda operation: operation.name)
 def test_every_operation_we_send_is_valid_for_our_own_schema(operation):
     document = parse(operation.text)
     assert validate(shop_schema(), document) == []
@@ -34,9 +42,60 @@ def test_every_operation_we_send_is_valid_for_our_own_schema(operation):
 
 
 @pytest.mark.needs_shared
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", [*OPERATIONS, *STOCK_OPERATIONS], ids=lambda operation: operation.name)
 def test_every_operation_we_send_is_valid_for_shopifys_schema(official, operation):
     assert validate(official, parse(operation.text)) == []
+
+
+NAMES = ("available", "on_hand")
+
+
+def test_the_bulk_query_is_valid_for_our_own_schema_and_starts_an_operation():
+    assert validate(shop_schema(), parse(bulk_query(NAMES))) == []
+    assert Shop().bulk.start(bulk_query(NAMES))["userErrors"] == []
+
+
+@pytest.mark.needs_shared
+def test_the_bulk_query_is_valid_for_shopifys_schema(official):
+    assert validate(official, parse(bulk_query(NAMES))) == []
+
+
+def fields_of(schema: GraphQLSchema, text: str) -> set[tuple[str, str]]:
+    """The types and the type's fields that an operation touches; ("InventoryItem", "") is the type itself."""
+    types, found = TypeInfo(schema), set()
+
+    class Touched(Visitor):
+        def enter_field(self, node, *_):
+            found.add((types.get_parent_type().name, node.name.value))
+            found.add((get_named_type(types.get_type()).name, ""))
+
+    visit(parse(text), TypeInfoVisitor(types, Touched()))
+    return found
+
+
+@pytest.mark.needs_shared
+def test_reading_needs_exactly_the_rights_that_we_name(official, shared):
+    """`offline_scopes` of the introspection says which rights, each of them enough, a type or field asks for."""
+    with gzip.open(shared / "contracts/shopify/admin-2026-10.introspection.json.gz", "rt", encoding="utf-8") as file:
+        items = json.load(file)["offline_scopes"]["items"]
+    needed = {(item["typeName"], item.get("fieldName", "")): set(item["offlineScopes"]) for item in items if item["offlineScopes"]}
+    texts = [operation.text for operation in STOCK_OPERATIONS] + [bulk_query(NAMES)]
+    asked = {at: needed[at] for text in texts for at in fields_of(official, text) if at in needed}
+    rights = {"read_inventory", "read_products", "read_locations"}
+    assert all(name in SCOPES for name in rights)
+    assert [at for at, enough in asked.items() if not enough & rights] == []
+    for right in rights:
+        assert [at for at, enough in asked.items() if not enough & (rights - {right})], f"{right} is not needed"
+
+
+@pytest.mark.needs_shared
+def test_a_bulk_query_that_the_real_shop_was_recorded_to_refuse_is_refused_by_ours(shared):
+    cases = recorded(shared, "bulk-operation-run-query-user-error-codes")["validations"]
+    for case in cases.values():
+        payload = Shop().bulk.start(case["variables"]["query"])
+        [real] = case["response"]["data"]["bulkOperationRunQuery"]["userErrors"]
+        [ours] = payload["userErrors"]
+        assert (ours["code"], ours["field"]) == (real["code"], real["field"])
 
 
 @pytest.mark.needs_shared

@@ -119,7 +119,7 @@ def test_a_web_page_under_200_is_no_answer_of_the_api(server, body):
 
 def test_half_a_document_is_no_answer(server):
     server.answer = (200, {}, b'{"data": {"a"')
-    with pytest.raises(NoAnswerError, match="cut off"):
+    with pytest.raises(NoAnswerError, match="cut short"):
         server.client().post_json("/", {})
 
 

@@ -1,0 +1,523 @@
+"""A Shopify shop as a source: the whole stock or none of it, and one clear outcome for each fault."""
+
+import json
+import logging
+import socket
+from datetime import timedelta
+
+import pytest
+
+from connectors.registry import load_source
+from schemas.connections import Connection, Secret
+from schemas.errors import ConfigError, CredentialsError, DeliveryError, PermanentError, StockfeedError, TransientError
+from schemas.feed_config import TypedSection
+from stockfeed.demo.shop import Shop, ShopLocation, ShopRules
+from stockfeed.reading import read_batches
+from tests.servers.feeds import CANARY, Clock, feed, fetch
+
+MAIN, BACK, CLOSED = (f"gid://shopify/Location/{n}" for n in (1, 2, 3))
+PLACES = (ShopLocation(MAIN, "Main warehouse"), ShopLocation(BACK, "Back room"), ShopLocation(CLOSED, "Old shop", active=False))
+
+
+class Supplier:
+    def __init__(self, shop: Shop, spool) -> None:
+        self.shop, self.spool, self.clock = shop, spool, Clock()
+        self.connection = Connection("shop", host="shop.example", password=Secret(shop.token), extra={"base_url": shop.url})
+
+    def fetch(self, **options):
+        of = feed({"type": "shopify", "connection": "shop", "timeout": "5s", **options})
+        return fetch(load_source(of, self.connection, now=self.clock, sleep=self.clock.sleep), of, self.spool)
+
+    def lines(self, **options) -> list[dict]:
+        [got] = self.fetch(**options)
+        return [json.loads(line) for line in got.path.read_bytes().splitlines()]
+
+    def fails(self, error: type[StockfeedError], words: str, **options) -> StockfeedError:
+        with pytest.raises(error, match=words) as caught:
+            self.fetch(**options)
+        assert list(self.spool.iterdir()) == []
+        return caught.value
+
+
+@pytest.fixture
+def shop():
+    with Shop(token=CANARY, locations=PLACES) as running:
+        yield running
+
+
+@pytest.fixture
+def supplier(shop, tmp_path):
+    return Supplier(shop, tmp_path / "spool")
+
+
+@pytest.fixture(params=["bulk", "paged"])
+def read(request):
+    return request.param
+
+
+def fill(shop: Shop, count: int = 7) -> None:
+    for n in range(count):
+        item = shop.stock.add(f"SKU-{n}", n)
+        item.barcodes = [f"400638133393{n}"]
+        shop.stock.put(item, BACK, 10 * n)
+        item.others[MAIN] = {"committed": 2, "incoming": 30}
+
+
+def test_each_item_and_location_is_a_line_with_all_that_the_shop_says(shop, supplier, read):
+    item = shop.stock.add("A-1", 5)
+    item.barcodes, item.others = ["4006381333931"], {MAIN: {"committed": 2, "incoming": 30}}
+    [line] = supplier.lines(read=read)
+    assert line.pop("updated_at") == f"{item.changed[MAIN]:%Y-%m-%dT%H:%M:%SZ}"
+    assert line.pop("quantities") == {
+        "available": 5, "on_hand": 7, "committed": 2, "incoming": 30,
+        "reserved": 0, "damaged": 0, "safety_stock": 0, "quality_control": 0,
+    }  # fmt: skip
+    assert line == {
+        "sku": "A-1", "gtin": "4006381333931", "location": "Main warehouse", "tracked": True, "item": item.id, "location_id": MAIN,
+    }  # fmt: skip
+
+
+def test_both_ways_of_reading_give_the_same_bytes_and_do_so_again(shop, supplier):
+    fill(shop, 40)
+    hashes = {supplier.fetch(read="bulk")[0].sha256, supplier.fetch(read="bulk")[0].sha256}
+    for page, levels in ((1, 1), (7, 1), (250, 20)):
+        hashes.add(supplier.fetch(read="paged", page=page, levels=levels)[0].sha256)
+    assert len(hashes) == 1
+    shop.stock.edit("SKU-3", 4)
+    assert supplier.fetch()[0].sha256 not in hashes
+
+
+def test_the_order_in_which_the_shop_gives_its_items_does_not_matter(shop, supplier, read):
+    fill(shop)
+    before = supplier.fetch(read=read)[0].sha256
+    shop.stock.items = dict(reversed(shop.stock.items.items()))
+    assert supplier.fetch(read=read)[0].sha256 == before
+
+
+def test_the_same_stock_at_another_time_is_another_arrival(shop, supplier):
+    fill(shop)
+    [first] = supplier.fetch()
+    supplier.clock.sleep(60)
+    [second] = supplier.fetch()
+    assert (first.sha256, first.name) == (second.sha256, "127.0.0.1.jsonl")
+    assert first.identity != second.identity
+    assert first.source_time is not None
+    assert second.source_time > first.source_time
+
+
+def test_what_is_not_tracked_is_unknown_and_said_so(shop, supplier, read):
+    shop.stock.add("A", 5)
+    shop.stock.add("B", 0, tracked=False)
+    shop.stock.add(None, 0, tracked=False)
+    [got] = supplier.fetch(read=read)
+    lines = {line["sku"]: line for line in map(json.loads, got.path.read_bytes().splitlines())}
+    assert set(lines["B"]["quantities"].values()) == {"untracked"}
+    assert lines["A"]["quantities"]["available"] == 5
+    [found] = got.findings
+    assert (found.code, found.severity, found.measured) == ("STOCK-UNTRACKED", "warn", "2")
+    assert found.message.startswith("the shop does not track 2 of 3 items (B, gid://shopify/InventoryItem/3)")
+
+
+def test_an_inactive_location_and_a_level_that_is_switched_off_are_absent(shop, supplier, read):
+    item = shop.stock.add("A", 5)
+    shop.stock.put(item, BACK, 6)
+    shop.stock.put(item, CLOSED, 7)
+    item.inactive.add(BACK)
+    assert [line["location_id"] for line in supplier.lines(read=read)] == [MAIN]
+
+
+def test_an_item_that_is_stocked_nowhere_has_no_line(shop, supplier, read):
+    shop.stock.add("A", 5)
+    shop.stock.add("B").available.clear()
+    assert [line["sku"] for line in supplier.lines(read=read)] == ["A"]
+
+
+def test_a_negative_quantity_stays_as_it_is(shop, supplier, read):
+    shop.stock.add("A", -3)
+    assert [line["quantities"]["available"] for line in supplier.lines(read=read)] == [-3]
+
+
+def test_of_several_barcodes_of_one_item_none_is_its_own(shop, supplier, read):
+    shop.stock.add("A", 1).barcodes = ["111", None, "111", ""]
+    shop.stock.add("B", 1).barcodes = ["111", "222", "333"]
+    shop.stock.add("C", 1).barcodes = [None]
+    assert [line["gtin"] for line in supplier.lines(read=read, levels=1)] == ["111", None, None]
+
+
+def test_items_that_share_a_sku_are_lines_of_their_own(shop, supplier, read):
+    shop.stock.add("A", 1)
+    shop.stock.add("A", 2)
+    assert [(line["sku"], line["quantities"]["available"]) for line in supplier.lines(read=read)] == [("A", 1), ("A", 2)]
+
+
+def test_a_shop_without_items_is_an_arrival_without_lines(supplier, read):
+    assert supplier.lines(read=read) == []
+
+
+def test_the_lines_are_read_by_json_doc(shop, supplier):
+    fill(shop, 3)
+    [got] = supplier.fetch()
+    section = TypedSection(type="json_doc", lines=True)
+    columns = ("sku", "location", "quantities.available", "gtin")
+    rows = [row[2:] for batch in read_batches(got.path, section, expected_columns=columns) for row in batch.frame.rows()]
+    assert rows[:3] == [
+        ("SKU-0", "Main warehouse", "0", "4006381333930"),
+        ("SKU-0", "Back room", "0", "4006381333930"),
+        ("SKU-1", "Main warehouse", "1", "4006381333931"),
+    ]
+
+
+# throttling
+
+
+def test_the_query_budget_is_obeyed(tmp_path):
+    supplier = None
+    clock = Clock()
+    rules = ShopRules(maximum_points=60, restore_rate=10)
+    with Shop(token=CANARY, locations=PLACES, rules=rules, clock=lambda: clock().timestamp()) as shop:
+        fill(shop, 60)
+        supplier = Supplier(shop, tmp_path / "spool")
+        supplier.clock = clock
+        assert len(supplier.lines(read="paged", page=20)) == 120
+    assert 0 < sum(clock.slept) < 20
+
+
+def test_a_page_that_is_too_costly_is_asked_for_in_smaller_ones(shop, supplier):
+    fill(shop, 64)
+    shop.bucket.largest_query = 20
+    assert len(supplier.lines(read="paged", page=250)) == 128
+
+
+@pytest.mark.parametrize(("headers", "waits"), [({"Retry-After": "7"}, [7.0]), ({}, [1.0])])
+def test_429_is_waited_for_as_asked_or_a_little(shop, supplier, read, headers, waits):
+    fill(shop)
+    shop.fail_next("answer", "StockPage" if read == "paged" else "StartBulk", status=429, headers=headers)
+    assert len(supplier.lines(read=read)) == 14
+    assert supplier.clock.slept[:1] == waits
+
+
+def test_429_for_longer_is_left_to_the_next_try(shop, supplier, read):
+    shop.fail_next("answer", status=429, headers={"Retry-After": "3600"})
+    assert supplier.fails(TransientError, "asks us to slow down", read=read).retry_after == 3600
+
+
+def test_429_for_ever_ends(shop, supplier, read):
+    shop.fail_next("answer", status=429, times=99)
+    supplier.fails(TransientError, "asks us to slow down", read=read)
+    assert supplier.clock.slept == [1.0, 2.0, 4.0, 8.0]
+
+
+# refusals and broken answers
+
+
+@pytest.mark.parametrize("password", ["wrong", CANARY[:-1]])
+def test_a_wrong_or_revoked_token_is_one_clear_error(supplier, read, password):
+    supplier.connection = Connection("shop", password=Secret(password), extra={"base_url": supplier.shop.url})
+    error = supplier.fails(CredentialsError, "refused us.*HTTP 401", read=read)
+    assert "connection 'shop'" in error.hint
+
+
+def test_a_token_that_is_revoked_on_the_way_ends_the_read(shop, supplier):
+    fill(shop)
+    shop.fail_next("reset", "never")
+    shop.fail_next("answer", "BulkState", status=401, body={"errors": "[API] Invalid API key or access token"})
+    supplier.fails(CredentialsError, "refused us")
+
+
+def test_a_fetched_token_that_expires_is_renewed(shop, supplier, read):
+    fill(shop)
+    secret, extra = Secret(shop.client_secret), {"base_url": shop.url, "grant": "client_credentials"}
+    supplier.connection = Connection("shop", login=shop.client_id, password=secret, extra=extra)
+    assert len(supplier.lines(read=read)) == 14
+    shop.expire_tokens()
+    assert len(supplier.lines(read=read)) == 14
+
+
+def test_a_scope_that_is_missing_is_named(shop, supplier, read):
+    body = {"errors": [{"message": "Access denied for inventoryItems field.", "extensions": {"code": "ACCESS_DENIED"}}]}
+    shop.fail_next("answer", body=body)
+    assert "read_inventory, read_products and read_locations" in supplier.fails(CredentialsError, "Access denied", read=read).hint
+
+
+def test_a_web_page_under_200_is_no_stock(shop, supplier, read):
+    shop.fail_next("answer", body=b"<html>Shop is locked</html>", headers={"Content-Type": "text/html"})
+    supplier.fails(PermanentError, "a web page instead of JSON", read=read)
+
+
+def test_a_redirect_is_not_followed(shop, supplier, read):
+    shop.fail_next("answer", status=302, headers={"Location": "https://elsewhere.invalid/"})
+    supplier.fails(PermanentError, "HTTP 302", read=read)
+
+
+@pytest.mark.parametrize("kind", ["cut_after_accept", "reset_after_accept", "reset"])
+def test_a_broken_line_is_worth_another_try(shop, supplier, read, kind):
+    fill(shop)
+    shop.fail_next(kind, "StockPage" if read == "paged" else "BulkState")
+    supplier.fails(TransientError, "cut short|broke off", read=read)
+
+
+def page(nodes: list, **info) -> dict:
+    return {"data": {"inventoryItems": {"nodes": nodes, "pageInfo": info}}}
+
+
+LEVELS = {"nodes": [], "pageInfo": {"hasNextPage": False}}
+ITEM = {"id": "gid://shopify/InventoryItem/1", "sku": "A", "tracked": True, "variants": None, "inventoryLevels": LEVELS}
+
+
+def level(**changes) -> dict:
+    facts = {"id": "L", "isActive": True, "location": {"id": MAIN, "name": "M", "isActive": True}, "quantities": []} | changes
+    return ITEM | {"inventoryLevels": {"nodes": [facts], "pageInfo": {"hasNextPage": False}}}
+
+
+def test_a_page_loop_is_refused(shop, supplier):
+    shop.fail_next("answer", "StockPage", body=page([], hasNextPage=True, endCursor="x"), times=3)
+    supplier.fails(PermanentError, "the pages go round in a loop", read="paged")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        page([ITEM]),  # does not say whether it is the last one
+        page([ITEM], hasNextPage=True),  # a next page without a cursor
+        page([ITEM], hasNextPage=True, endCursor=None),
+        page([None], hasNextPage=False),
+        {"data": {"inventoryItems": {"pageInfo": {"hasNextPage": False}}}},
+        {"data": {"inventoryItems": None}},
+        {"data": None},
+        [],
+        page([{**ITEM, "tracked": None}], hasNextPage=False),
+        page([{**ITEM, "id": None}], hasNextPage=False),
+        page([{**ITEM, "inventoryLevels": None}], hasNextPage=False),
+        page([{**ITEM, "inventoryLevels": {"nodes": []}}], hasNextPage=False),
+        page([level(location=None)], hasNextPage=False),
+        page([level(isActive=None)], hasNextPage=False),
+        page([level(quantities=None)], hasNextPage=False),
+        page([level(quantities=[{"name": "available", "quantity": "5"}])], hasNextPage=False),
+        page([level(quantities=[{"name": "available", "quantity": None}])], hasNextPage=False),
+        page([level(quantities=[{"name": "available", "quantity": True}])], hasNextPage=False),
+    ],
+)
+def test_an_answer_that_lacks_something_is_never_taken_for_less_stock(shop, supplier, body):
+    shop.fail_next("answer", "StockPage", body=body)
+    supplier.fails(TransientError, "the shop|Shopify", read="paged")
+
+
+def test_an_item_on_two_pages_is_told(shop, supplier):
+    fill(shop)
+    shop.fail_next("answer", "StockPage", body=page([ITEM], hasNextPage=True, endCursor="0"))
+    supplier.fails(TransientError, "came twice", read="paged")
+
+
+def test_an_item_that_goes_away_while_its_locations_are_read_fails_the_read(shop, supplier):
+    fill(shop)
+    shop.fail_next("answer", "MoreLevels", body={"data": {"inventoryItem": None}})
+    supplier.fails(TransientError, "without a result", read="paged", levels=1)
+
+
+def test_a_read_by_pages_ends_at_its_deadline(shop, supplier):
+    fill(shop)
+    shop.fail_next("answer", "StockPage", status=429, headers={"Retry-After": "50"})
+    supplier.fails(TransientError, "took longer than 40 s", read="paged", deadline="40s")
+
+
+# the bulk operation
+
+
+@pytest.mark.parametrize("status", ["FAILED", "CANCELED", "EXPIRED"])
+def test_a_bulk_operation_that_did_not_complete_is_a_failed_read(shop, supplier, status):
+    fill(shop)
+    shop.bulk.outcome = status
+    supplier.fails(TransientError, f"ended as {status}")
+    assert shop.requests["download"] == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"objectCount": "999"}, "has 28 objects, and the shop counts 999"),
+        ({"rootObjectCount": "8"}, "has 7 root objects, and the shop counts 8"),
+        ({"fileSize": "12"}, "bytes, and the shop counts 12"),
+        ({"objectCount": None}, "INTERNAL|failed|has no objectCount|without a result|objectCount"),
+        ({"url": None}, "names no whole file"),
+        ({"partialDataUrl": "https://storage.googleapis.com/part"}, "names no whole file"),
+        ({"status": "CREATED_BY_SOMEBODY"}, "failed|ended as"),
+    ],
+)
+def test_what_the_shop_says_of_its_file_must_be_so(shop, supplier, told, words):
+    fill(shop)
+    shop.bulk.told = told
+    supplier.fails(StockfeedError, words)
+
+
+def lines_of(shop: Shop, supplier: Supplier) -> list[bytes]:
+    supplier.fetch()
+    [operation] = shop.bulk.operations.values()
+    return operation.file.splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda lines: lines[:-1], "27 objects, and the shop counts 28"),
+        (lambda lines: [*lines[:-1], lines[-1][:-9]], "cut short: line 28"),
+        (lambda lines: [*lines, lines[-1]], "29 objects"),
+        (lambda lines: [*lines[:-1], lines[-2]], "came twice"),
+        (lambda lines: [*lines[:-1], b"[1]\n"], "no object in line 28"),
+        (lambda lines: [*lines[:-1], b'{"id":"gid://shopify/Product/1","__parentId":"x"}\n'], "unknown kind in line 28"),
+        (lambda lines: [line.replace(b'"__parentId":"gid', b'"__parentId":"gib') for line in lines], "not the item itself"),
+        (lambda lines: [*lines[:-1], b"\n"], "cut short: line 28"),
+    ],
+)
+def test_a_file_that_is_not_what_was_promised_is_never_used(shop, supplier, change, words):
+    fill(shop)
+    lines = lines_of(shop, supplier)
+    for path in supplier.spool.iterdir():
+        path.unlink()
+    shop.bulk.file = b"".join(change(lines))
+    shop.bulk.told = {"fileSize": None}
+    supplier.fails(TransientError, words)
+
+
+def test_a_file_that_is_cut_on_the_wire_is_worth_another_try(shop, supplier):
+    fill(shop)
+    shop.fail_next("cut_after_accept", "download")
+    supplier.fails(TransientError, "cut short")
+
+
+@pytest.mark.parametrize("status", [403, 404, 500, 503])
+def test_a_file_that_is_not_given_is_worth_another_operation(shop, supplier, status):
+    fill(shop)
+    shop.fail_next("answer", "download", status=status)
+    error = supplier.fails(TransientError, f"HTTP {status}")
+    assert "X-Signature" not in str(error)
+    assert len(supplier.lines()) == 14
+
+
+def test_a_redirect_of_the_file_is_not_followed(shop, supplier):
+    fill(shop)
+    shop.fail_next("answer", "download", status=302, headers={"Location": "http://127.0.0.1:1/else"})
+    supplier.fails(PermanentError, "redirects")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://elsewhere.example/f?X-Signature=s3cr3t", "at https://elsewhere.example, which is not an allowed host"),
+        ("http://storage.googleapis.com/f?X-Signature=s3cr3t", "not encrypted"),
+        ("https://169.254.169.254/f", "not an allowed host"),
+        ("ftp://storage.googleapis.com/f", "no plain web address"),
+        ("https://user:pw@storage.googleapis.com/f", "no plain web address"),
+    ],
+)
+def test_a_file_on_another_host_is_not_asked_for(shop, supplier, url, words):
+    fill(shop)
+    shop.bulk.told = {"url": url}
+    error = supplier.fails(PermanentError, words)
+    assert "s3cr3t" not in f"{error}{error.detail}{error.hint}"
+
+
+def test_the_token_is_not_sent_to_where_the_file_is(shop, supplier):
+    fill(shop)
+    supplier.fetch()
+    [headers] = shop.downloads
+    assert CANARY not in json.dumps(headers)
+    assert "x-shopify-access-token" not in headers
+
+
+def test_an_operation_that_takes_too_long_is_canceled(shop, supplier):
+    shop.bulk.running = 10**6
+    error = supplier.fails(TransientError, "took longer than 600 s and was canceled", deadline="10m")
+    assert "deadline" in error.hint
+    assert [one.status for one in shop.bulk.operations.values()] == ["CANCELING"]
+    assert 40 < len(supplier.clock.slept) < 60
+
+
+def test_the_shop_is_asked_ever_less_often_how_far_it_is(shop, supplier):
+    fill(shop)
+    shop.bulk.running = 12
+    assert len(supplier.lines()) == 14
+    assert supplier.clock.slept[0] == 1.0
+    assert supplier.clock.slept == sorted(supplier.clock.slept)
+    assert max(supplier.clock.slept) == 15.0
+
+
+def test_a_sixth_operation_has_to_wait(shop, supplier):
+    for _ in range(5):
+        shop.bulk.start("{ inventoryItems { edges { node { id } } } }")
+    supplier.fails(TransientError, "as many bulk operations as it can")
+
+
+def test_a_query_that_the_shop_refuses_is_for_a_person(shop, supplier):
+    payload = {"bulkOperation": None, "userErrors": [{"code": "INVALID", "field": ["query"], "message": "Invalid bulk query: no"}]}
+    shop.fail_next("answer", "StartBulk", body={"data": {"bulkOperationRunQuery": payload}})
+    supplier.fails(PermanentError, "refused the bulk operation: Invalid bulk query: no")
+
+
+# limits and secrets
+
+
+def test_more_than_the_limit_is_refused(shop, supplier, read):
+    fill(shop, 30)
+    error = supplier.fails(DeliveryError, "bytes", read=read, max_size=5000)
+    assert error.code == "FILE-LIMIT"
+
+
+@pytest.mark.parametrize(
+    ("connection", "words"),
+    [
+        (Connection("shop", password=Secret("x")), "names no shop"),
+        (Connection("shop", host="https://x.example/", password=Secret("x")), "bare name"),
+        (Connection("shop", host="my shop", password=Secret("x")), "connection 'shop'"),
+        (Connection("shop", host="x.example"), "has no access token"),
+    ],
+)
+def test_a_connection_that_cannot_work_is_a_mistake_of_the_configuration(supplier, connection, words):
+    supplier.connection = connection
+    with pytest.raises(ConfigError, match=words):
+        supplier.fetch()
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"quantities": []}, "quantities"),
+        ({"quantities": ['available"] }']}, "quantities"),
+        ({"read": "all"}, "read"),
+        ({"download_hosts": ["https://x"]}, "download_hosts"),
+        ({"page": 251}, "page"),
+        ({"api_version": "latest"}, "api_version"),
+    ],
+)
+def test_wrong_options_are_named(supplier, options, key):
+    with pytest.raises(ConfigError, match=key):
+        supplier.fetch(**options)
+
+
+def test_no_secret_is_in_a_log_or_an_error(shop, supplier, caplog, read):
+    fill(shop)
+    texts = []
+    with caplog.at_level(logging.DEBUG):
+        texts.append(repr(supplier.fetch(read=read)))
+        for fault in ({"status": 401}, {"status": 403, "body": {"errors": f"no {CANARY}"}}, {"status": 500, "body": {"e": CANARY}}):
+            shop.fail_next("answer", **fault)
+            with pytest.raises(StockfeedError) as caught:
+                supplier.fetch(read=read)
+            texts += [str(caught.value), str(caught.value.detail), str(caught.value.hint), repr(caught.value.__cause__)]
+    keys = [operation.key for operation in shop.bulk.operations.values()]
+    texts += [record.getMessage() for record in caplog.records]
+    assert not [text for text in texts if CANARY in text or any(key in text for key in keys)]
+
+
+def test_a_dead_shop_is_worth_another_try(supplier, read):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    supplier.connection = Connection("shop", password=Secret(CANARY), extra={"base_url": f"http://127.0.0.1:{port}"})
+    (supplier.spool).mkdir(exist_ok=True)
+    supplier.fails(TransientError, f"127.0.0.1:{port}.*cannot be reached", read=read)
+
+
+def test_the_source_is_as_old_as_the_moment_it_was_asked(shop, supplier):
+    fill(shop)
+    shop.bulk.running = 30
+    [got] = supplier.fetch()
+    assert got.source_time == supplier.clock() - timedelta(seconds=sum(supplier.clock.slept))

@@ -1,0 +1,70 @@
+"""The examples of the storefronts' pages are run, so that the pages stay true."""
+
+import json
+import re
+import tomllib
+from dataclasses import replace
+
+import pytest
+
+from connectors.registry import load_source, source_options_model
+from schemas.feed_config import Feed
+from stockfeed.cli.boundary import run
+from stockfeed.demo.shop import Shop
+from stockfeed.reading import read_batches
+from tests.conftest import REPOSITORY
+from tests.integration.test_ftp_guide import blocks, connections
+from tests.servers.feeds import Clock, fetch
+
+PAGES = ("shopify",)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_example_is_a_right_supplier_file(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("suppliers", "channels"):
+        (tmp_path / "config" / name).mkdir(parents=True)
+    (tmp_path / "config" / "suppliers" / "nordwind.toml").write_text(blocks(page, "toml")[0], encoding="utf-8")
+    assert run(["feeds", "check"]) == 0
+    assert capsys.readouterr().out.startswith("No mistakes: 1 feed")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_names_every_option(page):
+    text = (REPOSITORY / f"docs/sources/{page}.md").read_text("utf-8")
+    assert [name for name in source_options_model(page).model_fields if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_and_template_declare_the_same_columns(page, tmp_path, monkeypatch, capsys):
+    assert run(["feeds", "template", page]) == 0
+    ours, shown = (tomllib.loads(text)["feed"][0] for text in (capsys.readouterr().out, blocks(page, "toml")[0]))
+    for table in ("format", "columns", "words"):
+        assert ours[table] == shown[table], table
+
+
+def test_the_example_of_shopify_fetches_the_line_that_the_page_shows(tmp_path):
+    [connection] = connections("shopify")
+    assert (connection.host, connection.password.reveal()) == ("nordwind.myshopify.com", "…")
+    of = Feed.model_validate(tomllib.loads(blocks("shopify", "toml")[0])["feed"][0])
+    with Shop({"A-1": 5}) as shop:
+        item = shop.stock.item("A-1")
+        item.barcodes, item.others = ["4006381333931"], {place: {"committed": 2, "incoming": 30} for place in item.available}
+        ours = replace(connection, password=type(connection.password)(shop.token), extra={"base_url": shop.url})
+        clock = Clock()
+        [got] = fetch(load_source(of, ours, now=clock, sleep=clock.sleep), of, tmp_path / "spool")
+    line, shown = json.loads(got.path.read_text()), json.loads(blocks("shopify", "json")[0])
+    assert list(line) == list(shown)
+    assert line | {"updated_at": "", "quantities": {}} == shown | {"updated_at": "", "quantities": {}}
+    assert shown["quantities"].items() <= line["quantities"].items()
+
+
+def test_items_without_a_sku_are_left_out_where_the_page_says_so(tmp_path):
+    [pattern] = set(re.findall(r"skip_rows = (\{.*?\})", (REPOSITORY / "docs/sources/shopify.md").read_text("utf-8")))
+    lines = [{"sku": sku, "location": "Main", "quantities": {"available": 1}} for sku in ("A", None, "")]
+    path = tmp_path / "lines"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    form = Feed.model_validate(tomllib.loads(blocks("shopify", "toml")[0])["feed"][0]).format
+    form = form.model_validate(form.model_dump() | tomllib.loads(f"skip_rows = {pattern}"))
+    [batch] = read_batches(path, form, expected_columns=("sku", "location", "quantities.available"))
+    assert ([row[2] for row in batch.frame.rows()], batch.skipped) == (["A"], {"no_sku": 2})
