@@ -46,12 +46,12 @@ SOURCES: Mapping[str, Entry] = {
     "shopify": Entry(
         "connectors.shopify_source:ShopifySource", "connectors.shopify_source:ShopifySourceOptions", needs_connection=True
     ),
-    "upload": Entry("connectors.upload:UploadSource", "connectors.upload:UploadOptions", needs_connection=False),
-    "web_api": Entry("connectors.web_api:WebApiSource", "connectors.web_api:WebApiOptions", needs_connection=False),
-    "web_file": Entry("connectors.web_file:WebFileSource", "connectors.web_file:WebFileOptions", needs_connection=False),
     "woocommerce": Entry(
         "connectors.woocommerce:WooCommerceSource", "connectors.woocommerce:WooCommerceOptions", needs_connection=True
     ),
+    "upload": Entry("connectors.upload:UploadSource", "connectors.upload:UploadOptions", needs_connection=False),
+    "web_api": Entry("connectors.web_api:WebApiSource", "connectors.web_api:WebApiOptions", needs_connection=False),
+    "web_file": Entry("connectors.web_file:WebFileSource", "connectors.web_file:WebFileOptions", needs_connection=False),
 }
 
 CHANNELS: Mapping[str, Entry] = {

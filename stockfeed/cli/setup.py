@@ -35,7 +35,7 @@ def template_text(source: str | None = None) -> str:
     whole = _SOURCE.sub(lambda _: of_source, whole)
     for table in others:  # what arrives from this source is always written alike: its format and columns are known
         name = table.partition("]")[0].removeprefix("[feed.")
-        whole = re.sub(_TABLE.format(name), lambda _, table=table: table, whole, count=1, flags=re.DOTALL)
+        whole = re.sub(_TABLE.format(name), table.replace("\\", r"\\"), whole, count=1, flags=re.DOTALL)
     return whole
 
 

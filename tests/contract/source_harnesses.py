@@ -148,34 +148,6 @@ def _web_api(tmp_path: Path, stack: ExitStack) -> Harness:
     return Harness(outside, tmp_path / "spool", source, server.connection(authority), break_reading)
 
 
-def _rest_shop(tmp_path: Path, stack: ExitStack, shop: MagentoShop | WooShop, source: dict) -> Harness:
-    """The shop has what the file outside has."""
-    outside, authority = tmp_path / "outside", Authority(tmp_path)
-
-    def answer(request: web_server.Request, line: web_server.Line) -> None:
-        shop.clear()
-        for row in paged_api.rows_of(outside / "stock.csv") if (outside / "stock.csv").exists() else ():
-            shop.add(row["SKU"], int(row["Qty"]))
-        shop.answer(request, line)
-
-    server = stack.enter_context(web_server.running(answer, server_context(authority.issue("127.0.0.1"))))
-
-    def break_reading() -> None:
-        cut = web_server.reply(200, b'{"ite', content_length="999")
-        shop.before = lambda number, _path, _page: cut if number > 1 else None
-
-    source = {**source, "url": server.url(source["url"]), "private_host": True, "page_size": 2}
-    return Harness(outside, tmp_path / "spool", source, server.connection(authority), break_reading)
-
-
-def _magento(tmp_path: Path, stack: ExitStack) -> Harness:
-    return _rest_shop(tmp_path, stack, MagentoShop(), {"type": "magento", "url": "/rest/all/V1"})
-
-
-def _woocommerce(tmp_path: Path, stack: ExitStack) -> Harness:
-    return _rest_shop(tmp_path, stack, WooShop(), {"type": "woocommerce", "url": "/wp-json/wc/v3"})
-
-
 class _ShopHarness(Harness):
     """What lies outside is what the shop has: its items are those of the file. Login and password are the client's of the app."""
 
@@ -209,6 +181,34 @@ def _shopify(tmp_path: Path, stack: ExitStack, read: str = "bulk") -> Harness:
     harness = _ShopHarness(tmp_path / "outside", tmp_path / "spool", source, login, break_reading)
     harness.shop = shop
     return harness
+
+
+def _rest_shop(tmp_path: Path, stack: ExitStack, shop: MagentoShop | WooShop, source: dict) -> Harness:
+    """The shop has what the file outside has."""
+    outside, authority = tmp_path / "outside", Authority(tmp_path)
+
+    def answer(request: web_server.Request, line: web_server.Line) -> None:
+        shop.clear()
+        for row in paged_api.rows_of(outside / "stock.csv") if (outside / "stock.csv").exists() else ():
+            shop.add(row["SKU"], int(row["Qty"]))
+        shop.answer(request, line)
+
+    server = stack.enter_context(web_server.running(answer, server_context(authority.issue("127.0.0.1"))))
+
+    def break_reading() -> None:
+        cut = web_server.reply(200, b'{"ite', content_length="999")
+        shop.before = lambda number, _path, _page: cut if number > 1 else None
+
+    source = {**source, "url": server.url(source["url"]), "private_host": True, "page_size": 2}
+    return Harness(outside, tmp_path / "spool", source, server.connection(authority), break_reading)
+
+
+def _magento(tmp_path: Path, stack: ExitStack) -> Harness:
+    return _rest_shop(tmp_path, stack, MagentoShop(), {"type": "magento", "url": "/rest/all/V1"})
+
+
+def _woocommerce(tmp_path: Path, stack: ExitStack) -> Harness:
+    return _rest_shop(tmp_path, stack, WooShop(), {"type": "woocommerce", "url": "/wp-json/wc/v3"})
 
 
 FOLDERS = {
