@@ -32,6 +32,9 @@ class Entry:
 
 
 SOURCES: Mapping[str, Entry] = {
+    "bigcommerce": Entry(
+        "connectors.bigcommerce:BigCommerceSource", "connectors.bigcommerce:BigCommerceOptions", needs_connection=True
+    ),
     "folder": Entry("connectors.folder:FolderSource", "connectors.folder:FolderOptions", needs_connection=False),
     "ftp": Entry("connectors.ftp:FtpSource", "connectors.ftp:FtpOptions", needs_connection=True),
     "google_sheets": Entry(

@@ -7,7 +7,7 @@ query, a header or a secret.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -17,7 +17,7 @@ from connectors.addresses import AllowList, WebAddress, parse_address
 from connectors.http import is_loopback
 from connectors.spool import Limits
 from connectors.web_login import host_of
-from connectors.web_session import Bounds, Surroundings, WebSession
+from connectors.web_session import Bounds, Surroundings, WebSession, told_to_wait
 from schemas.connections import Connection, Secret
 from schemas.durations import Duration
 from schemas.errors import ConfigError, PermanentError, TransientError
@@ -84,6 +84,8 @@ class RestSession:
         connection: Connection,
         headers: Callable[[WebAddress], Mapping[str, str]],
         around: Surroundings,
+        *,
+        asked_wait: Callable[[Mapping[str, str], datetime], float | None] = told_to_wait,
     ) -> None:
         self.base = parse_address(options.url)
         allowed = AllowList(host_of(connection, self.base), private=options.private_host)
@@ -94,7 +96,10 @@ class RestSession:
         connect, idle, whole = (one.total_seconds() for one in (options.connect_timeout, options.idle_timeout, options.deadline))
         bounds = Bounds(options.max_page, connect, idle, whole)
         said = _Sentence(connection)
-        self._session = WebSession(allowed, connection, _Login(headers), bounds=bounds, around=around, busy=_BUSY, said=said)
+        login = _Login(headers)
+        self._session = WebSession(
+            allowed, connection, login, bounds=bounds, around=around, asked_wait=asked_wait, busy=_BUSY, said=said
+        )
 
     @property
     def place(self) -> str:
@@ -126,7 +131,7 @@ class _Login:
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    """What a shop says of a refusal in its member `message`, without our secrets."""
+    """What a shop says of a refusal in its member `message` or `title` (RFC 9457), without our secrets."""
 
     connection: Connection
 
@@ -135,7 +140,7 @@ class _Sentence:
             document = json.loads(body)
         except (ValueError, RecursionError):
             return ""
-        message = document.get("message") if isinstance(document, dict) else None
+        message = document.get("message") or document.get("title") if isinstance(document, dict) else None
         if not isinstance(message, str):
             return ""
         values = document.get("parameters")  # Magento's sentences have places for them

@@ -14,6 +14,7 @@ from schemas.transfer import Seen
 from stockfeed.demo.sftp_server import Login, SftpServer
 from stockfeed.demo.shop import Shop
 from tests.servers import dovecot, ftp_pyftpd, object_server, paged_api, web_server
+from tests.servers.bigcommerce_store import STORE, BigStore
 from tests.servers.certificates import Authority, server_context
 from tests.servers.cutting_line import cutting_line
 from tests.servers.feeds import CANARY, Clock, connection, feed, fetch
@@ -183,7 +184,7 @@ def _shopify(tmp_path: Path, stack: ExitStack, read: str = "bulk") -> Harness:
     return harness
 
 
-def _rest_shop(tmp_path: Path, stack: ExitStack, shop: MagentoShop | WooShop, source: dict) -> Harness:
+def _rest_shop(tmp_path: Path, stack: ExitStack, shop: BigStore | MagentoShop | WooShop, source: dict) -> Harness:
     """The shop has what the file outside has."""
     outside, authority = tmp_path / "outside", Authority(tmp_path)
 
@@ -201,6 +202,10 @@ def _rest_shop(tmp_path: Path, stack: ExitStack, shop: MagentoShop | WooShop, so
 
     source = {**source, "url": server.url(source["url"]), "private_host": True, "page_size": 2}
     return Harness(outside, tmp_path / "spool", source, server.connection(authority), break_reading)
+
+
+def _bigcommerce(tmp_path: Path, stack: ExitStack) -> Harness:
+    return _rest_shop(tmp_path, stack, BigStore(), {"type": "bigcommerce", "url": f"/stores/{STORE}/v3", "items_size": 2})
 
 
 def _magento(tmp_path: Path, stack: ExitStack) -> Harness:
@@ -222,6 +227,7 @@ FOLDERS = {
 HARNESSES = FOLDERS | {"web_file": _web_file, "imap": _imap}
 #: Sources that ask an interface: what they hand on is its answer, not a file of ours.
 INTERFACES = {
+    "bigcommerce": _bigcommerce,
     "magento": _magento,
     "shopify": _shopify,
     "shopify/paged": lambda tmp_path, stack: _shopify(tmp_path, stack, "paged"),

@@ -12,6 +12,9 @@ from stockfeed.demo.shop import Shop, ShopLocation
 from stockfeed.pipeline import collect
 from tests.conftest import REPOSITORY
 from tests.integration.hostile_world import HostileWorld, HourClock, database_template, toml
+from tests.servers import web_server
+from tests.servers.bigcommerce_store import STORE, BigStore, location
+from tests.servers.certificates import Authority, server_context
 from tests.servers.feeds import CANARY
 
 HOUR = timedelta(hours=1)
@@ -108,6 +111,30 @@ def test_a_read_that_is_not_whole_records_nothing(world, shop):
     assert world.query("SELECT count(*) FROM delivery")[0][0] == 1
     assert levels(world) == {("A", "Main"): (5, 5)}
     assert list(world.app.settings.spool_dir.iterdir()) == []
+
+
+def test_a_bigcommerce_stores_stock_becomes_inventory_and_the_unknown_stays_unknown(tmp_path, template):
+    authority, store = Authority(tmp_path), BigStore(locations=[location(1), location(2)])
+    store.stock(store.add("A", 5), store.locations[1], 0, safety=3)
+    store.add("B", 9, tracking="none")
+    store.add("C", None)
+    with web_server.running(store.answer, server_context(authority.issue("127.0.0.1"))) as server:
+        url = server.url(f"/stores/{STORE}/v3")
+        source = {"type": "bigcommerce", "connection": "store", "url": url, "private_host": True}
+        world = HostileWorld(tmp_path, config(source), HourClock(), template)
+        object.__setattr__(world.app, "resolve", lambda _name: server.connection(authority))
+        [outcome] = world.sync()
+        assert (outcome.state, outcome.rows_read, outcome.rows_rejected) == ("applied", 4, 1)
+        assert {p["code"] for p in outcome.problems} == {"QTY-BLANK"}
+        assert [f["code"] for f in outcome.findings] == ["STOCK-UNTRACKED"]
+        here, there = "BC-LOCATION-1", "BC-LOCATION-2"
+        assert levels(world) == {("A", here): (5, 5), ("A", there): (0, 3), ("B", here): (None, None)}
+        world.clock.now += HOUR
+        assert [one.state for one in world.sync()] == ["unchanged"]
+        store.pagination = {"total": 99}
+        with pytest.raises(StockfeedError, match="there are 99"):
+            collect(world.app, "acme.stock")
+        world.close()
 
 
 def test_no_secret_is_in_what_is_stored_or_logged(world, shop, capsys, caplog, tmp_path):
