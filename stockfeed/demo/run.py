@@ -1,4 +1,4 @@
-"""`make demo`: the whole product on this machine. Real servers on loopback, real Airflow, five suppliers, one shop that sells.
+"""`make demo`: the whole product on this machine. Real servers on loopback, real Airflow, six suppliers, one shop that sells.
 
 Never touches a configuration, database or Airflow of yours: everything lives in `.state/demo` and is made anew each time.
 """
@@ -58,7 +58,7 @@ def _options(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[bool
 def play(stage: Stage) -> list[str]:
     """Return what did not end as told, an empty list when all did: two rounds of deliveries with a sale between them."""
     feeds = sorted(stage.app.config.feeds)
-    telling.say("Round 1: five suppliers deliver for the first time.")
+    telling.say("Round 1: six suppliers deliver for the first time.")
     suppliers.first_round(stage.doors)
     _approve(stage.app)
     states = _run_feeds(stage, feeds)

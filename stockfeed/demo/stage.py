@@ -53,7 +53,8 @@ def set_up(life: ExitStack, home: Path) -> Stage:
     doors, places = _open_doors(life, folder)
     shop = life.enter_context(Shop(suppliers.listed_skus()))
     places["AIRFLOW_CONN_DEMO_SHOP"] = f"shopify://:{quote(shop.token)}@127.0.0.1/?base_url={quote(shop.url, safe='')}"
-    telling.say(f"An SFTP server, a mailbox and a Google spreadsheet with suppliers' stock, and a shop at {shop.url}.")
+    where = "An SFTP server, a mailbox, a Google spreadsheet and our outlet's own shop have stock"
+    telling.say(f"{where}; a shop sells it at {shop.url}.")
     app = life.enter_context(open_app(load_settings(places, cwd=folder)))
     _make_database(app)
     site = make_site(folder / "airflow", port=free_port(), settings=places)
@@ -77,6 +78,7 @@ def _open_doors(life: ExitStack, folder: Path) -> tuple[suppliers.Doors, dict[st
     server = life.enter_context(SftpServer(folder / "sftp", Login("demo", password)))
     mailbox = life.enter_context(MailServer(certificate, password))
     google = life.enter_context(GoogleServer(suppliers.new_sheet(), certificate))
+    outlet = life.enter_context(suppliers.new_outlet())
     pinned, trusted = quote(server.host_key, safe=""), quote(str(authority.ca_file), safe="")
     extra = {"keyfile": google.service_key(), "endpoint": google.url, "ca_file": str(authority.ca_file)}
     environment = {
@@ -84,9 +86,10 @@ def _open_doors(life: ExitStack, folder: Path) -> tuple[suppliers.Doors, dict[st
         "STOCKFEED_STATE": str(folder / "state"),
         "AIRFLOW_CONN_DEMO_SFTP": f"sftp://demo:{quote(password)}@127.0.0.1:{server.port}/?host_key={pinned}",
         "AIRFLOW_CONN_DEMO_MAIL": f"imap://{quote(USER)}:{quote(password)}@127.0.0.1:{mailbox.port}/?ca_file={trusted}",
+        "AIRFLOW_CONN_DEMO_OUTLET": f"http://:{quote(outlet.token)}@127.0.0.1/?base_url={quote(outlet.url, safe='')}",
         "AIRFLOW_CONN_DEMO_SHEETS": json.dumps({"conn_type": "google_cloud_platform", "extra": extra}),
     }
-    return suppliers.Doors(folder / "sftp", mailbox, google.sheet), environment
+    return suppliers.Doors(folder / "sftp", mailbox, google.sheet, outlet), environment
 
 
 def _make_database(app: App) -> None:

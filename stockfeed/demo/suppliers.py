@@ -14,8 +14,12 @@ from io import BytesIO
 from pathlib import Path
 
 from stockfeed.demo.mail_server import Attachment, MailServer
+from stockfeed.demo.shop import Shop
 from stockfeed.demo.spreadsheet import Number, Spreadsheet
 
+#: What our outlet has on its shelves; the display bicycle is not counted there.
+OUTLET = {"OUT-01": 3, "OUT-02": 1, "OUT-03": 0, "HH00205": 2, "OUT-04": 12}
+OUTLET_UNCOUNTED = "OUT-DISPLAY"
 SOLD_SKU = "AR-1001"  # the shop sells some of it between the two rounds
 INTERCHANGES = 2  # that the supplier who speaks EDI sends, one in each round
 HOUR = 3600
@@ -24,16 +28,17 @@ _DELIVERIES = _DATA / "deliveries"
 _HEADERS = {"Artikelnummer": ";", "Item": ",", "Part Number": ",", "Artikel": ","}
 _TITLE_ROWS = (("Harbour & Hall Outdoor: stock at close of business",), ())
 _WORKBOOK = ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet")
-_WORKSHEET = "Voorraad"
+_WORKSHEET = "Stock"
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where the suppliers put their stock: the folder an SFTP server shows, our mailbox, a spreadsheet of a supplier's own."""
+    """Where stock comes from: a folder that an SFTP server shows, our mailbox, a supplier's spreadsheet, our outlet's own shop."""
 
     sftp: Path
     mailbox: MailServer
     sheet: Spreadsheet
+    outlet: Shop
 
     def answers(self) -> list[str]:
         """Return the EDI answers that we have put onto a supplier's server, oldest first."""
@@ -49,6 +54,13 @@ def write_config(target: Path) -> None:
 def new_sheet() -> Spreadsheet:
     """Return the spreadsheet of the supplier that keeps its stock in one, still without rows."""
     return Spreadsheet("1demo-lumen", "Lumen", _now(0), {_WORKSHEET: []})
+
+
+def new_outlet() -> Shop:
+    """Return our outlet's own shop, not yet open."""
+    shop = Shop(OUTLET)
+    shop.stock.add(OUTLET_UNCOUNTED, 1, tracked=False)
+    return shop
 
 
 def first_round(doors: Doors) -> None:
@@ -71,6 +83,7 @@ def second_round(doors: Doors) -> None:
     _put(_DELIVERIES / "midland_846_2.edi", doors.sftp / "midland" / "out" / "846_000000002.edi")
     _mail(doors.mailbox, "Tuesday", 2)
     _edit(doors.sheet, 2, 0)
+    doors.outlet.sell("OUT-01", 2)
 
 
 def _mail(mailbox: MailServer, day: str, number: int) -> None:
@@ -112,7 +125,7 @@ def workbook(rows: Path) -> bytes:
 
 def listed_skus() -> dict[str, int]:
     """Return what the shop lists before stockfeed comes: every SKU of the suppliers' files, with 0 available."""
-    return {sku: 0 for file in _DELIVERIES.iterdir() for sku in _skus(file)}
+    return {sku: 0 for file in _DELIVERIES.iterdir() for sku in _skus(file)} | dict.fromkeys((*OUTLET, OUTLET_UNCOUNTED), 0)
 
 
 def _skus(file: Path) -> Iterator[str]:

@@ -25,6 +25,7 @@ _COLOURS = {"applied": "green", "unchanged": "green", "held": "yellow", "rejecte
 _EXPECTED = (
     ("alpenrad.stock", "applied"), ("alpenrad.stock", "unchanged"), ("harbour.sheet", "applied"), ("harbour.sheet", "applied"),
     ("lumen.lamps", "applied"), ("lumen.lamps", "applied"), ("midland.edi", "applied"), ("midland.edi", "applied"),
+    ("outlet.shelves", "applied"), ("outlet.shelves", "applied"),
     ("pacific.inventory", "applied"), ("pacific.inventory", "held"),
 )  # fmt: skip
 

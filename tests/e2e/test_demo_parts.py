@@ -31,7 +31,14 @@ from tests.servers import web_server
 def test_the_demos_configuration_is_right(tmp_path: Path) -> None:
     suppliers.write_config(tmp_path / "config")
     config = load_config(load_settings({"STOCKFEED_CONFIG": str(tmp_path / "config")}))
-    assert sorted(config.feeds) == ["alpenrad.stock", "harbour.sheet", "lumen.lamps", "midland.edi", "pacific.inventory"]
+    assert sorted(config.feeds) == [
+        "alpenrad.stock",
+        "harbour.sheet",
+        "lumen.lamps",
+        "midland.edi",
+        "outlet.shelves",
+        "pacific.inventory",
+    ]
     assert config.feed("harbour.sheet").source.options["authserv_id"] == SIGNED_BY
 
 
@@ -46,20 +53,20 @@ def test_the_mailed_workbook_keeps_skus_as_text_and_numbers_as_numbers(tmp_path:
 
 def test_the_second_round_sends_the_same_bytes_a_change_and_zeros(tmp_path: Path) -> None:
     server = tmp_path / "sftp"
-    with MailServer(Authority(tmp_path).issue("127.0.0.1"), "password") as mailbox:
-        doors = suppliers.Doors(server, mailbox, suppliers.new_sheet())
+    with MailServer(Authority(tmp_path).issue("127.0.0.1"), "password") as mailbox, suppliers.new_outlet() as outlet:
+        doors = suppliers.Doors(server, mailbox, suppliers.new_sheet(), outlet)
         two_rounds(doors)
 
 
 def two_rounds(doors: suppliers.Doors) -> None:
     server = doors.sftp
     suppliers.first_round(doors)
-    lamps = doors.sheet.cells["Voorraad"]
+    lamps = doors.sheet.cells["Stock"]
     first = (server / "alpenrad" / "bestand.csv").read_bytes()
     sent = (server / "alpenrad" / "bestand.csv").stat().st_mtime
     suppliers.second_round(doors)
     assert (len(lamps), lamps[1][:2]) == (8, ["0471", "Koplamp Ster 30 lux"])
-    assert doors.sheet.cells["Voorraad"] != lamps
+    assert doors.sheet.cells["Stock"] != lamps
     assert (server / "alpenrad" / "bestand.csv").read_bytes() == first
     assert (server / "alpenrad" / "bestand.csv").stat().st_mtime > sent
     zeros = (server / "pacific" / "inventory_2.csv").read_text("utf-8").splitlines()[1:]
