@@ -126,6 +126,23 @@ def test_a_product_without_a_stock_item_is_not_known_to_be_tracked(shop):
     assert shop.stock() == {("A", "default"): "untracked"}
 
 
+def test_products_that_the_list_of_stock_items_leaves_out_are_asked_for_one_by_one(shop):
+    shop.state.sources.append(magento_shop.source("east"))
+    shop.state.add("A/1 ü%", 5, 6, old_quantity=None)
+    shop.state.add("B", 7, old_quantity=None, manage_stock=False)
+    shop.state.add("C", 8)
+    assert shop.stock() == {
+        ("A/1 ü%", "default"): 5,
+        ("A/1 ü%", "east"): 6,
+        ("B", "default"): "untracked",
+        ("C", "default"): 8,
+    }
+    single = [
+        target.partition("/stockItems/")[2] for target in shop.state.asked if "lowStock" not in target and "/stockItems/" in target
+    ]
+    assert single == ["A%2F1%20%C3%BC%25", "B"]
+
+
 def test_letter_case_does_not_part_an_item_from_its_product(shop):
     shop.state.add("abc", 5)
     shop.state.items[0]["sku"] = "ABC"
@@ -218,6 +235,7 @@ FAULTS = [
     (reply(200, b'{"items": [], "total_count": NaN}'), TransientError, "cut short or is not JSON"),
     (reply(200, b'{"items": []}', content_length="999"), TransientError, "cut short"),
     (reply(200, b'{"data": []}'), PermanentError, "no list of objects at 'items'; it has data"),
+    (reply(401), CredentialsError, "refused the login"),
     (reply(200, b'{"items": ["A"], "total_count": 1}'), PermanentError, "no list of objects"),
     (reply(200, b'{"items": []}'), PermanentError, "does not tell how many"),
     (reply(200, b'{"items": [{"id": 1}], "total_count": 3}'), PermanentError, "has no (sku|product_id)"),

@@ -24,7 +24,7 @@ def fill(facts):
 
 def stock_lines(facts, count):
     with facts.catalogue as catalogue:
-        yield from catalogue.lines()
+        yield from catalogue.lines(dict)
 """,
 }
 WOOCOMMERCE = {
