@@ -21,15 +21,15 @@ _REMEDY = "Switch on Manage Stock for them in the shop (Catalog > Products > Adv
 #: The words that stand where a quantity would, beside UNTRACKED: what is said of such items, and the remedy.
 SENTENCES = {
     "out_of_stock": (
-        "are marked out of stock although some are counted: Magento sells none of them, so their quantity is unknown",
+        "quantity unknown, because it is marked out of stock although some are counted, and Magento sells none",
         "Mark them in stock in the shop, or set their quantity to 0.",
     ),
     "source_disabled": (
-        "are at sources that are switched off: their quantity is unknown",
+        "quantity unknown, because its source is switched off",
         "Switch the source on in the shop, or name the others in `sources`.",
     ),
     "no_product": (
-        "belong to no product of the shop: their quantity is unknown",
+        "quantity unknown, because the shop has no product with this SKU",
         "Remove them in the shop: they were left behind by a deleted product or by an import.",
     ),
 }

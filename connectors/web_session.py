@@ -4,6 +4,7 @@ Never follows a redirect, never asks a server that is not allowed, and never sho
 """
 
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -90,6 +91,7 @@ class WebSession:
         self._allowed, self._connection, self._login = allowed, connection, login
         self._bounds, self._around, self._asked_wait = bounds, around, asked_wait
         self._busy, self._said = busy, said
+        self._context: ssl.SSLContext | None = None
         self._patience = Patience(bounds.connect, bounds.idle, time.monotonic() + bounds.deadline, bounds.deadline)
 
     def page(self, address: WebAddress) -> tuple[bytes, Mapping[str, str]]:
@@ -123,7 +125,9 @@ class WebSession:
         ips = self._allowed.resolve(address, self._around.lookup)
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "stockfeed"}
         headers |= self._login.headers(address)
-        with ask(address, ips, headers, self._patience, client_context(self._connection)) as answer:
+        # made once: reading the machine's authorities takes longer than most pages
+        self._context = self._context or client_context(self._connection)
+        with ask(address, ips, headers, self._patience, self._context) as answer:
             body = self._body(address, answer) if answer.status == _OK else _beginning(answer)
             return answer.status, answer.headers, body
 

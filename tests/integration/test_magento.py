@@ -117,7 +117,7 @@ def test_a_quantity_that_magento_leaves_out_of_its_stock_is_a_word_and_counted(s
         ("STOCK-SOURCE-DISABLED", "warn", "1"),
         ("STOCK-NO-PRODUCT", "warn", "1"),
     ]
-    assert "flagged at default" in got.findings[1].message
+    assert got.findings[1].message.endswith("Magento sells none: 1 item (flagged at default)")
 
 
 def test_a_product_without_a_stock_item_is_not_known_to_be_tracked(shop):
@@ -283,6 +283,15 @@ def test_a_token_that_is_withdrawn_on_the_way_leaves_nothing_and_shows_nothing(s
     shown = [str(caught.value), caught.value.detail, repr(caught.value), *(record.getMessage() for record in caplog.records)]
     assert not any(CANARY in text for text in shown)
     assert list(shop.spool.iterdir()) == []
+
+
+def test_a_shop_that_says_nothing_is_not_waited_for_without_end(shop):
+    shop.state.answer = lambda _request, line: line.silence()
+    shop.server.answer = shop.state.answer
+    with pytest.raises(TransientError, match=r"no data for 0\.3 s"):
+        shop.fetch(idle_timeout="0.3s")
+    with pytest.raises(TransientError, match=r"took longer than 0\.3 s"):
+        shop.fetch(deadline="0.3s")
 
 
 @pytest.mark.parametrize(
