@@ -182,7 +182,7 @@ def test_429_for_ever_ends(shop, supplier, read):
 @pytest.mark.parametrize("password", ["wrong", CANARY[:-1]])
 def test_a_wrong_or_revoked_token_is_one_clear_error(supplier, read, password):
     supplier.connection = Connection("shop", password=Secret(password), extra={"base_url": supplier.shop.url})
-    error = supplier.fails(CredentialsError, "refused us.*HTTP 401", read=read)
+    error = supplier.fails(CredentialsError, r"^Shopify \(127\.0\.0\.1:\d+\) refused us \(HTTP 401\)", read=read)
     assert "connection 'shop'" in error.hint
 
 
@@ -204,7 +204,10 @@ def test_a_fetched_token_that_expires_is_renewed(shop, supplier, read):
 def test_a_scope_that_is_missing_is_named(shop, supplier, read):
     body = {"errors": [{"message": "Access denied for inventoryItems field.", "extensions": {"code": "ACCESS_DENIED"}}]}
     shop.fail_next("answer", body=body)
-    assert "read_inventory, read_products and read_locations" in supplier.fails(CredentialsError, "Access denied", read=read).hint
+    assert (
+        "read_inventory, read_products and read_locations"
+        in supplier.fails(CredentialsError, "^Shopify .* denies .*: Access denied", read=read).hint
+    )
 
 
 def test_a_web_page_under_200_is_no_stock(shop, supplier, read):
