@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from connectors.addresses import Lookup, WebAddress
 from connectors.magento_items import Catalogue
-from connectors.magento_lists import SOURCE_ITEMS, SOURCES, STOCK_ITEMS, products, records
+from connectors.magento_lists import SOURCE_ITEMS, SOURCES, STOCK_ITEMS, products, records, stock_item
 from connectors.oauth_signature import OauthKeys, oauth_header
 from connectors.rest_session import RestOptions, RestSession, read_again
 from connectors.storefront_lines import spool_lines
@@ -81,7 +81,7 @@ class MagentoSource:
                 catalogue.add_stock_item(record)
             for record in records(session, SOURCE_ITEMS, size, most):
                 catalogue.add_source_item(record)
-            spooled = spool_lines(catalogue.lines(), spool, session.place, options.limits)
+            spooled = spool_lines(catalogue.lines(lambda sku: stock_item(session, sku)), spool, session.place, options.limits)
             findings = catalogue.findings()
         host = session.base.host
         # asked again and answered the same is news: it was so at this time, too

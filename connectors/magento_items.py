@@ -3,7 +3,7 @@
 Never asks anything. A quantity that Magento's own stock index leaves out is never a number here: it is a word that means unknown.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,15 +21,15 @@ _REMEDY = "Switch on Manage Stock for them in the shop (Catalog > Products > Adv
 #: The words that stand where a quantity would, beside UNTRACKED: what is said of such items, and the remedy.
 SENTENCES = {
     "out_of_stock": (
-        "are marked out of stock although some are counted: Magento sells none of them, so their quantity is unknown",
+        "quantity unknown, because it is marked out of stock although some are counted, and Magento sells none",
         "Mark them in stock in the shop, or set their quantity to 0.",
     ),
     "source_disabled": (
-        "are at sources that are switched off: their quantity is unknown",
+        "quantity unknown, because its source is switched off",
         "Switch the source on in the shop, or name the others in `sources`.",
     ),
     "no_product": (
-        "belong to no product of the shop: their quantity is unknown",
+        "quantity unknown, because the shop has no product with this SKU",
         "Remove them in the shop: they were left behind by a deleted product or by an import.",
     ),
 }
@@ -86,8 +86,11 @@ class Catalogue:
         # letter case does not count in Magento's own comparisons
         self._by_sku.add((sku.casefold(), _SOURCE_ITEM, sku, source), kept)
 
-    def lines(self) -> Iterator[StockLine]:
-        """Yield a line for each source item, in the order of SKU and source. Raises TransientError when the lists overlapped."""
+    def lines(self, ask: Callable[[str], Mapping[str, Any]]) -> Iterator[StockLine]:
+        """Yield a line for each source item, in the order of SKU and source. Raises TransientError when the lists overlapped.
+
+        `ask` gives the stock item of a SKU; it is called for products that the list of stock items left out.
+        """
         self._file_products_by_sku()
         beginning: str | None = None
         products: dict[str, dict[str, Any]] = {}
@@ -97,7 +100,10 @@ class Catalogue:
             if key[1] == _PRODUCT:
                 products[key[2]] = fact
             else:
-                yield self._line(fact, _product_of(fact, products))
+                product = _product_of(fact, products)
+                if product is not None and "manage_stock" not in product:
+                    product["manage_stock"] = ask(product["sku"]).get("manage_stock")
+                yield self._line(fact, product)
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what there is to tell of the lines that were given."""

@@ -6,9 +6,11 @@ Never asks for a page behind the last one: Magento would give the last page once
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from connectors.rest_session import RestSession
 from connectors.storefront_lines import CountedList
+from connectors.web_session import NotThereError
 from schemas.errors import PermanentError
 from schemas.rejections import escape_value
 
@@ -36,7 +38,8 @@ def _sorted_by(field: str) -> list[tuple[str, str]]:
 SOURCES = MagentoList("inventory/sources", _sorted_by("source_code"))
 #: What the shop has of each product at each source.
 SOURCE_ITEMS = MagentoList("inventory/source-items", _sorted_by("source_item_id"))
-#: The only list that tells of many products whether their stock is managed; asked without a page size it gives one item.
+#: The only list that tells of many products whether their stock is managed; asked without a page size it gives one item. It
+#: leaves out what has no quantity in Magento's old stock table, as products may that are at other sources than the default.
 STOCK_ITEMS = MagentoList("stockItems/lowStock/", [("scopeId", "0"), ("qty", _MOST_STOCK)], "pageSize", "currentPage")
 
 
@@ -65,3 +68,12 @@ def records(session: RestSession, listing: MagentoList, size: int, most_pages: i
         counted.page(rows, document.get("total_count"))
         yield from rows
     counted.check()
+
+
+def stock_item(session: RestSession, sku: str) -> dict[str, Any]:
+    """Return the stock item of one product; nothing where the shop has none. Raises as `RestSession.get`."""
+    try:
+        document = session.get(f"stockItems/{quote(sku, safe='')}").document
+    except NotThereError:
+        return {}
+    return document if isinstance(document, dict) else {}

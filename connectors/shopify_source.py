@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from connectors.addresses import AllowList, WebAddress, parse_address, parse_host
-from connectors.http import HttpLimits, JsonClient, SlowDownError, is_loopback
+from connectors.http import HttpLimits, JsonClient, SlowDownError, UnauthorizedError, is_loopback
 from connectors.shopify_budget import CostBudget
 from connectors.shopify_bulk import BulkOperation, Download, read_file
 from connectors.shopify_queries import Operation
@@ -145,8 +145,11 @@ def _named_login(connection: Connection, place: str) -> Iterator[None]:
     try:
         yield
     except CredentialsError as error:
-        who = f"the login {connection.login!r}" if connection.login else "us"
-        message = f"{place} refused {who}: {error.message}"
+        who = f"{place} refused the login {connection.login!r}" if connection.login else f"{place} refused us"
+        if isinstance(error, UnauthorizedError):
+            message = f"{who} (HTTP 401)"
+        else:
+            message = error.message if error.message.startswith(place) else f"{who}: {error.message}"
         raise CredentialsError(message, f"{error.hint} It is connection {connection.name!r}.", error.detail) from error
 
 

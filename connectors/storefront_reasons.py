@@ -15,7 +15,7 @@ _TOLD = 3
 
 @dataclass(slots=True)
 class Withheld:
-    """Counts items by reason. `sentences` gives for each word what is said of its items ("are …"), and the remedy."""
+    """Counts items by reason. `sentences` gives for each word what its items are, and the remedy."""
 
     sentences: Mapping[str, tuple[str, str]]
     _items: dict[str, int] = field(default_factory=dict)
@@ -35,8 +35,9 @@ class Withheld:
     def _finding(self, word: str) -> Finding:
         count, (said, remedy) = self._items[word], self.sentences[word]
         some = ", ".join(self._examples[word]) + (", …" if count > len(self._examples[word]) else "")
+        items = "1 item" if count == 1 else f"{count} items"
         code = f"STOCK-{word.upper().replace('_', '-')}"
-        return Finding(code, "warn", f"{count} items ({some}) {said}", remedy, measured=str(count))
+        return Finding(code, "warn", f"{said}: {items} ({some})", remedy, measured=str(count))
 
 
 def text_of(value: object) -> str | None:

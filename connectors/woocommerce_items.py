@@ -18,11 +18,11 @@ _REMEDY = "Switch on Track stock quantity for them in the shop (Product data > I
 #: The words that stand where a quantity would, beside UNTRACKED: what is said of such items, and the remedy.
 SENTENCES = {
     "out_of_stock": (
-        "are out of stock for the shop although some are counted (its out of stock threshold): their quantity is unknown",
+        "quantity unknown, because the shop takes it for out of stock although some are counted (its threshold)",
         "Lower the threshold in the shop (Settings > Products > Inventory) if they are to be offered.",
     ),
     "shared": (
-        "are variations that share their product's stock: it is told once, with the product, and theirs is unknown",
+        "quantity unknown, because the variation shares its product's stock, which is told once, with the product",
         "Offer the product's own SKU, or let the shop track the stock of each variation.",
     ),
 }

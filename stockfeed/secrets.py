@@ -39,6 +39,8 @@ _EXAMPLES: Mapping[str, str] = {
     "imap": "imap://user%40example.com:password@imap.example.com",
     "object_store": "aws://key-id:secret@/?region=eu-central-1",
     "web_file": "https://user:password@host",
+    "magento": "https://:access-token@host",
+    "woocommerce": "https://consumer-key:consumer-secret@host",
     "shopify": "shopify://:access-token@shop.myshopify.com",
 }
 

@@ -117,13 +117,30 @@ def test_a_quantity_that_magento_leaves_out_of_its_stock_is_a_word_and_counted(s
         ("STOCK-SOURCE-DISABLED", "warn", "1"),
         ("STOCK-NO-PRODUCT", "warn", "1"),
     ]
-    assert "flagged at default" in got.findings[1].message
+    assert got.findings[1].message.endswith("Magento sells none: 1 item (flagged at default)")
 
 
 def test_a_product_without_a_stock_item_is_not_known_to_be_tracked(shop):
     shop.state.add("A", 5)
     shop.state.stock.clear()
     assert shop.stock() == {("A", "default"): "untracked"}
+
+
+def test_products_that_the_list_of_stock_items_leaves_out_are_asked_for_one_by_one(shop):
+    shop.state.sources.append(magento_shop.source("east"))
+    shop.state.add("A/1 ü%", 5, 6, old_quantity=None)
+    shop.state.add("B", 7, old_quantity=None, manage_stock=False)
+    shop.state.add("C", 8)
+    assert shop.stock() == {
+        ("A/1 ü%", "default"): 5,
+        ("A/1 ü%", "east"): 6,
+        ("B", "default"): "untracked",
+        ("C", "default"): 8,
+    }
+    single = [
+        target.partition("/stockItems/")[2] for target in shop.state.asked if "lowStock" not in target and "/stockItems/" in target
+    ]
+    assert single == ["A%2F1%20%C3%BC%25", "B"]
 
 
 def test_letter_case_does_not_part_an_item_from_its_product(shop):
@@ -218,6 +235,7 @@ FAULTS = [
     (reply(200, b'{"items": [], "total_count": NaN}'), TransientError, "cut short or is not JSON"),
     (reply(200, b'{"items": []}', content_length="999"), TransientError, "cut short"),
     (reply(200, b'{"data": []}'), PermanentError, "no list of objects at 'items'; it has data"),
+    (reply(401), CredentialsError, "refused the login"),
     (reply(200, b'{"items": ["A"], "total_count": 1}'), PermanentError, "no list of objects"),
     (reply(200, b'{"items": []}'), PermanentError, "does not tell how many"),
     (reply(200, b'{"items": [{"id": 1}], "total_count": 3}'), PermanentError, "has no (sku|product_id)"),
@@ -283,6 +301,15 @@ def test_a_token_that_is_withdrawn_on_the_way_leaves_nothing_and_shows_nothing(s
     shown = [str(caught.value), caught.value.detail, repr(caught.value), *(record.getMessage() for record in caplog.records)]
     assert not any(CANARY in text for text in shown)
     assert list(shop.spool.iterdir()) == []
+
+
+def test_a_shop_that_says_nothing_is_not_waited_for_without_end(shop):
+    shop.state.answer = lambda _request, line: line.silence()
+    shop.server.answer = shop.state.answer
+    with pytest.raises(TransientError, match=r"no data for 0\.3 s"):
+        shop.fetch(idle_timeout="0.3s")
+    with pytest.raises(TransientError, match=r"took longer than 0\.3 s"):
+        shop.fetch(deadline="0.3s")
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def magento(shared) -> dict[str, Any]:
 def magento_with_stock() -> magento_shop.MagentoShop:
     shop = magento_shop.MagentoShop(sources=[magento_shop.source("default"), magento_shop.source("east", enabled=False)])
     for number in range(3):
-        shop.add(f"A{number}", number, 2.5, manage_stock=number != 1)
+        shop.add(f"A{number}", number, 2.5, manage_stock=number != 1, old_quantity=number or None)
     return shop
 
 
@@ -71,7 +71,9 @@ def test_magentos_contract_has_every_request_and_answer(tmp_path, magento, magen
     source = {"type": "magento", "url": "/rest/all/V1", **attribute}
     requests = all_requests(tmp_path, magento_with_stock, source, **login)
     paths = [urlsplit(request.target).path.removeprefix("/rest/all") for request in requests]
-    assert set(paths) == {"/V1/inventory/sources", "/V1/products", "/V1/stockItems/lowStock/", "/V1/inventory/source-items"}
+    paths = ["/V1/stockItems/{productSku}" if path == "/V1/stockItems/A0" else path for path in paths]
+    lists = {"/V1/inventory/sources", "/V1/products", "/V1/stockItems/lowStock/", "/V1/inventory/source-items"}
+    assert set(paths) == {*lists, "/V1/stockItems/{productSku}"}
     for path, request in zip(paths, requests, strict=True):
         assert request.method == "GET"
         check_query(magento["paths"][path]["get"]["parameters"], request.target)

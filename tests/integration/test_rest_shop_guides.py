@@ -54,6 +54,10 @@ def test_page_template_and_code_declare_the_same_words(page, capsys):
     assert ours["words"] == dict.fromkeys(["untracked", *sentences], "unknown")
 
 
+def columns_of(table: dict) -> tuple[str, ...]:
+    return tuple(one if isinstance(one, str) else one["column"] for one in table["columns"].values())
+
+
 def run_example(page: str, answer: Callable, tmp_path, login: Callable[[Connection], Connection]) -> tuple[dict, list]:
     """Fetch with the page's own feed and connection, led to our server; give the one line, and what is read of it."""
     table = tomllib.loads(blocks(page, "toml")[0])["feed"][0]
@@ -64,8 +68,7 @@ def run_example(page: str, answer: Callable, tmp_path, login: Callable[[Connecti
         of = Feed.model_validate(table | {"source": table["source"] | {"url": server.url(path), "private_host": True}})
         there = login(replace(server.connection(authority), login=None, password=None))
         [got] = fetch(load_source(of, there, now=Clock()), of, tmp_path / "spool")
-    columns = tuple(table["columns"].values())
-    batches = list(read_batches(got.path, of.format, expected_columns=columns))
+    batches = list(read_batches(got.path, of.format, expected_columns=columns_of(table)))
     return json.loads(got.path.read_text()), [row[2:] for batch in batches for row in batch.frame.rows()]
 
 
@@ -113,5 +116,5 @@ def test_items_without_a_sku_are_left_out_where_the_page_says_so(tmp_path):
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     table = tomllib.loads(blocks("woocommerce", "toml")[0])["feed"][0]
     form = Feed.model_validate(table | {"format": table["format"] | tomllib.loads(f"skip_rows = {pattern}")}).format
-    [batch] = read_batches(path, form, expected_columns=tuple(table["columns"].values()))
+    [batch] = read_batches(path, form, expected_columns=columns_of(table))
     assert ([row[2] for row in batch.frame.rows()], batch.skipped) == (["A"], {"no_sku": 2})

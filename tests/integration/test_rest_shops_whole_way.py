@@ -62,7 +62,7 @@ def world(request):
 
 
 def test_a_magento_shops_stock_becomes_inventory_and_the_unknown_stays_unknown(magento):
-    magento.shop.add("A", 5, 2.5)
+    magento.shop.add("A", 5, 1.125)
     magento.shop.add("B", 7, manage_stock=False)
     magento.shop.add("C", 8)
     magento.shop.items[-1]["status"] = 0
@@ -74,7 +74,7 @@ def test_a_magento_shops_stock_becomes_inventory_and_the_unknown_stays_unknown(m
         "STOCK-OUT-OF-STOCK",
     ]
     assert [problem["code"] for problem in outcome.problems] == ["QTY-NEGATIVE"]
-    assert magento.levels("on_hand") == {("A", "main"): 5, ("A", "east"): 2.5, ("B", "main"): None, ("C", "main"): None}
+    assert magento.levels("on_hand") == {("A", "main"): 5, ("A", "east"): 1.125, ("B", "main"): None, ("C", "main"): None}
     assert {gtin for [gtin] in magento.query("SELECT gtin FROM inventory")} == {"04006381333931"}
 
 

@@ -122,3 +122,18 @@ def test_pages_that_go_in_circles_end(shop):
     shop.fail_next("answer", "Locations", times=2, body={"data": {"locations": page}})
     with pytest.raises(PermanentError, match="repeats a page"):
         list(shop_channel(shop).resolve(["A"]))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"nodes": []},  # does not say whether more follow
+        {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": None}},
+        {"pageInfo": {"hasNextPage": False}},
+    ],
+)
+def test_half_a_page_is_no_proof_that_a_sku_is_missing(shop, answer):
+    channel = shop_channel(shop)
+    shop.fail_next("answer", "ItemsBySku", body={"data": {"inventoryItems": answer}})
+    with pytest.raises(TransientError, match="without a whole page"):
+        list(channel.resolve(["A"]))

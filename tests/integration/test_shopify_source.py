@@ -7,36 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.registry import load_source
 from schemas.connections import Connection, Secret
 from schemas.errors import ConfigError, CredentialsError, DeliveryError, PermanentError, StockfeedError, TransientError
 from schemas.feed_config import TypedSection
-from stockfeed.demo.shop import Shop, ShopLocation, ShopRules
+from stockfeed.demo.shop import Shop, ShopRules
 from stockfeed.reading import read_batches
-from tests.servers.feeds import CANARY, Clock, feed, fetch
-
-MAIN, BACK, CLOSED = (f"gid://shopify/Location/{n}" for n in (1, 2, 3))
-PLACES = (ShopLocation(MAIN, "Main warehouse"), ShopLocation(BACK, "Back room"), ShopLocation(CLOSED, "Old shop", active=False))
-
-
-class Supplier:
-    def __init__(self, shop: Shop, spool) -> None:
-        self.shop, self.spool, self.clock = shop, spool, Clock()
-        self.connection = Connection("shop", host="shop.example", password=Secret(shop.token), extra={"base_url": shop.url})
-
-    def fetch(self, **options):
-        of = feed({"type": "shopify", "connection": "shop", "timeout": "5s", **options})
-        return fetch(load_source(of, self.connection, now=self.clock, sleep=self.clock.sleep), of, self.spool)
-
-    def lines(self, **options) -> list[dict]:
-        [got] = self.fetch(**options)
-        return [json.loads(line) for line in got.path.read_bytes().splitlines()]
-
-    def fails(self, error: type[StockfeedError], words: str, **options) -> StockfeedError:
-        with pytest.raises(error, match=words) as caught:
-            self.fetch(**options)
-        assert list(self.spool.iterdir()) == []
-        return caught.value
+from tests.servers.feeds import CANARY, Clock
+from tests.servers.shop_supplier import BACK, CLOSED, MAIN, PLACES, Supplier, fill
 
 
 @pytest.fixture
@@ -53,14 +30,6 @@ def supplier(shop, tmp_path):
 @pytest.fixture(params=["bulk", "paged"])
 def read(request):
     return request.param
-
-
-def fill(shop: Shop, count: int = 7) -> None:
-    for n in range(count):
-        item = shop.stock.add(f"SKU-{n}", n)
-        item.barcodes = [f"400638133393{n}"]
-        shop.stock.put(item, BACK, 10 * n)
-        item.others[MAIN] = {"committed": 2, "incoming": 30}
 
 
 def test_each_item_and_location_is_a_line_with_all_that_the_shop_says(shop, supplier, read):
@@ -213,13 +182,12 @@ def test_429_for_ever_ends(shop, supplier, read):
 @pytest.mark.parametrize("password", ["wrong", CANARY[:-1]])
 def test_a_wrong_or_revoked_token_is_one_clear_error(supplier, read, password):
     supplier.connection = Connection("shop", password=Secret(password), extra={"base_url": supplier.shop.url})
-    error = supplier.fails(CredentialsError, "refused us.*HTTP 401", read=read)
+    error = supplier.fails(CredentialsError, r"^Shopify \(127\.0\.0\.1:\d+\) refused us \(HTTP 401\)", read=read)
     assert "connection 'shop'" in error.hint
 
 
 def test_a_token_that_is_revoked_on_the_way_ends_the_read(shop, supplier):
     fill(shop)
-    shop.fail_next("reset", "never")
     shop.fail_next("answer", "BulkState", status=401, body={"errors": "[API] Invalid API key or access token"})
     supplier.fails(CredentialsError, "refused us")
 
@@ -236,7 +204,10 @@ def test_a_fetched_token_that_expires_is_renewed(shop, supplier, read):
 def test_a_scope_that_is_missing_is_named(shop, supplier, read):
     body = {"errors": [{"message": "Access denied for inventoryItems field.", "extensions": {"code": "ACCESS_DENIED"}}]}
     shop.fail_next("answer", body=body)
-    assert "read_inventory, read_products and read_locations" in supplier.fails(CredentialsError, "Access denied", read=read).hint
+    assert (
+        "read_inventory, read_products and read_locations"
+        in supplier.fails(CredentialsError, "^Shopify .* denies .*: Access denied", read=read).hint
+    )
 
 
 def test_a_web_page_under_200_is_no_stock(shop, supplier, read):
@@ -318,139 +289,6 @@ def test_a_read_by_pages_ends_at_its_deadline(shop, supplier):
     fill(shop)
     shop.fail_next("answer", "StockPage", status=429, headers={"Retry-After": "50"})
     supplier.fails(TransientError, "took longer than 40 s", read="paged", deadline="40s")
-
-
-# the bulk operation
-
-
-@pytest.mark.parametrize("status", ["FAILED", "CANCELED", "EXPIRED"])
-def test_a_bulk_operation_that_did_not_complete_is_a_failed_read(shop, supplier, status):
-    fill(shop)
-    shop.bulk.outcome = status
-    supplier.fails(TransientError, f"ended as {status}")
-    assert shop.requests["download"] == 0
-
-
-@pytest.mark.parametrize(
-    ("told", "words"),
-    [
-        ({"objectCount": "999"}, "has 28 objects, and the shop counts 999"),
-        ({"rootObjectCount": "8"}, "has 7 root objects, and the shop counts 8"),
-        ({"fileSize": "12"}, "bytes, and the shop counts 12"),
-        ({"objectCount": None}, "INTERNAL|failed|has no objectCount|without a result|objectCount"),
-        ({"url": None}, "names no whole file"),
-        ({"partialDataUrl": "https://storage.googleapis.com/part"}, "names no whole file"),
-        ({"status": "CREATED_BY_SOMEBODY"}, "failed|ended as"),
-    ],
-)
-def test_what_the_shop_says_of_its_file_must_be_so(shop, supplier, told, words):
-    fill(shop)
-    shop.bulk.told = told
-    supplier.fails(StockfeedError, words)
-
-
-def lines_of(shop: Shop, supplier: Supplier) -> list[bytes]:
-    supplier.fetch()
-    [operation] = shop.bulk.operations.values()
-    return operation.file.splitlines(keepends=True)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda lines: lines[:-1], "27 objects, and the shop counts 28"),
-        (lambda lines: [*lines[:-1], lines[-1][:-9]], "cut short: line 28"),
-        (lambda lines: [*lines, lines[-1]], "29 objects"),
-        (lambda lines: [*lines[:-1], lines[-2]], "came twice"),
-        (lambda lines: [*lines[:-1], b"[1]\n"], "no object in line 28"),
-        (lambda lines: [*lines[:-1], b'{"id":"gid://shopify/Product/1","__parentId":"x"}\n'], "unknown kind in line 28"),
-        (lambda lines: [line.replace(b'"__parentId":"gid', b'"__parentId":"gib') for line in lines], "not the item itself"),
-        (lambda lines: [*lines[:-1], b"\n"], "cut short: line 28"),
-    ],
-)
-def test_a_file_that_is_not_what_was_promised_is_never_used(shop, supplier, change, words):
-    fill(shop)
-    lines = lines_of(shop, supplier)
-    for path in supplier.spool.iterdir():
-        path.unlink()
-    shop.bulk.file = b"".join(change(lines))
-    shop.bulk.told = {"fileSize": None}
-    supplier.fails(TransientError, words)
-
-
-def test_a_file_that_is_cut_on_the_wire_is_worth_another_try(shop, supplier):
-    fill(shop)
-    shop.fail_next("cut_after_accept", "download")
-    supplier.fails(TransientError, "cut short")
-
-
-@pytest.mark.parametrize("status", [403, 404, 500, 503])
-def test_a_file_that_is_not_given_is_worth_another_operation(shop, supplier, status):
-    fill(shop)
-    shop.fail_next("answer", "download", status=status)
-    error = supplier.fails(TransientError, f"HTTP {status}")
-    assert "X-Signature" not in str(error)
-    assert len(supplier.lines()) == 14
-
-
-def test_a_redirect_of_the_file_is_not_followed(shop, supplier):
-    fill(shop)
-    shop.fail_next("answer", "download", status=302, headers={"Location": "http://127.0.0.1:1/else"})
-    supplier.fails(PermanentError, "redirects")
-
-
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("https://elsewhere.example/f?X-Signature=s3cr3t", "at https://elsewhere.example, which is not an allowed host"),
-        ("http://storage.googleapis.com/f?X-Signature=s3cr3t", "not encrypted"),
-        ("https://169.254.169.254/f", "not an allowed host"),
-        ("ftp://storage.googleapis.com/f", "no plain web address"),
-        ("https://user:pw@storage.googleapis.com/f", "no plain web address"),
-    ],
-)
-def test_a_file_on_another_host_is_not_asked_for(shop, supplier, url, words):
-    fill(shop)
-    shop.bulk.told = {"url": url}
-    error = supplier.fails(PermanentError, words)
-    assert "s3cr3t" not in f"{error}{error.detail}{error.hint}"
-
-
-def test_the_token_is_not_sent_to_where_the_file_is(shop, supplier):
-    fill(shop)
-    supplier.fetch()
-    [headers] = shop.downloads
-    assert CANARY not in json.dumps(headers)
-    assert "x-shopify-access-token" not in headers
-
-
-def test_an_operation_that_takes_too_long_is_canceled(shop, supplier):
-    shop.bulk.running = 10**6
-    error = supplier.fails(TransientError, "took longer than 600 s and was canceled", deadline="10m")
-    assert "deadline" in error.hint
-    assert [one.status for one in shop.bulk.operations.values()] == ["CANCELING"]
-    assert 40 < len(supplier.clock.slept) < 60
-
-
-def test_the_shop_is_asked_ever_less_often_how_far_it_is(shop, supplier):
-    fill(shop)
-    shop.bulk.running = 12
-    assert len(supplier.lines()) == 14
-    assert supplier.clock.slept[0] == 1.0
-    assert supplier.clock.slept == sorted(supplier.clock.slept)
-    assert max(supplier.clock.slept) == 15.0
-
-
-def test_a_sixth_operation_has_to_wait(shop, supplier):
-    for _ in range(5):
-        shop.bulk.start("{ inventoryItems { edges { node { id } } } }")
-    supplier.fails(TransientError, "as many bulk operations as it can")
-
-
-def test_a_query_that_the_shop_refuses_is_for_a_person(shop, supplier):
-    payload = {"bulkOperation": None, "userErrors": [{"code": "INVALID", "field": ["query"], "message": "Invalid bulk query: no"}]}
-    shop.fail_next("answer", "StartBulk", body={"data": {"bulkOperationRunQuery": payload}})
-    supplier.fails(PermanentError, "refused the bulk operation: Invalid bulk query: no")
 
 
 # limits and secrets

@@ -1,7 +1,7 @@
 """A Magento shop's REST interface, as Adobe documents it and as its source does it: state that changes, traps and faults.
 
 The traps are Magento's own: a page behind the end is the last page once more, the list of low stock has one item unless asked
-for more, and only the list of low stock tells whether stock is managed.
+for more, and only that list tells of many products whether stock is managed, but not of those without an old quantity.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from oauthlib.oauth1.rfc5849 import signature
 
@@ -35,7 +35,7 @@ class MagentoShop:
     asked: list[str] = field(default_factory=list)
     answered: list[tuple[str, Any]] = field(default_factory=list)
 
-    def add(self, sku: str, *quantities: float, manage_stock: bool = True, **changes: Any) -> Record:
+    def add(self, sku: str, *quantities: float, manage_stock: bool = True, old_quantity: int | None = 0, **changes: Any) -> Record:
         """Add a product with a quantity at each of the first sources; give the product."""
         number = len(self.products) + 1
         product = {
@@ -44,7 +44,7 @@ class MagentoShop:
             "custom_attributes": [{"attribute_code": "ean", "value": "4006381333931"}],
         } | changes  # fmt: skip
         self.products.append(product)
-        self.stock.append(stock_item(number, manage_stock=manage_stock))
+        self.stock.append(stock_item(number, manage_stock=manage_stock) | {"qty": old_quantity})
         for place, quantity in zip(self.sources, quantities, strict=False):
             self.items.append({"sku": sku, "source_code": place["source_code"], "quantity": quantity, "status": int(quantity > 0)})
         return product
@@ -71,9 +71,12 @@ class MagentoShop:
             "inventory/sources": self.sources,
             "products": self.products,
             "inventory/source-items": self.items,
-            "stockItems/lowStock/": self.stock,
+            "stockItems/lowStock/": [one for one in self.stock if one["qty"] is not None],
         }
         if path not in lists:
+            if (single := self._stock_item(path)) is not None:
+                self.answered.append(("stockItems/{productSku}", single))
+                return self._say(200, single)
             return self._say(404, {"message": "Request does not match any route.", "trace": "#0 /var/www"})
         low_stock = path == "stockItems/lowStock/"
         size = int(query.get("pageSize" if low_stock else "searchCriteria[pageSize]", "1" if low_stock else "20"))
@@ -84,6 +87,10 @@ class MagentoShop:
         document = self._page(lists[path], page, size) | {"search_criteria": _criteria(page, size, low_stock=low_stock)}
         self.answered.append((path, json.loads(json.dumps(document))))
         return self._say(200, _only(document, query["fields"]) if "fields" in query else document)
+
+    def _stock_item(self, path: str) -> Record | None:
+        found = [one["id"] for one in self.products if path == f"stockItems/{quote(one['sku'], safe='')}"]
+        return next((one | {"qty": one["qty"] or 0} for one in self.stock if one["product_id"] in found), None)
 
     @staticmethod
     def _page(records: list[Record], page: int, size: int) -> Record:

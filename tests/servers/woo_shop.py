@@ -25,6 +25,7 @@ class WooShop:
     products: list[Record] = field(default_factory=list)
     variations: dict[int, list[Record]] = field(default_factory=dict)
     hidden: set[int] = field(default_factory=set)
+    keeps_order: bool = True  # as it is asked for; plug-ins may list otherwise
     headers: dict[str, str] = field(default_factory=dict)
     before: Callable[[int, str, int], bytes | None] = lambda _number, _path, _page: None
     asked: list[str] = field(default_factory=list)
@@ -88,7 +89,7 @@ class WooShop:
             return _refusal(400, "rest_invalid_param", "Invalid parameter(s): per_page")
         status = query.get("status", "any")
         found = [one for one in records if status in {"any", one["status"]}]
-        if query.get("orderby") == "id":
+        if self.keeps_order and query.get("orderby") == "id":
             found = sorted(found, key=lambda one: one["id"], reverse=query.get("order", "desc") == "desc")
         shown = [one for one in found[(page - 1) * size : page * size] if one["id"] not in self.hidden]
         self.answered.append((path, json.loads(json.dumps(shown))))
