@@ -73,7 +73,7 @@ def _check_content(stream: IO[bytes], options: XmlOptions) -> None:
 
 def _records(stream: IO[bytes], plan: _Plan, options: XmlOptions, notes: list[str]) -> Iterator[Record]:
     """Yield every record; the document is read to its end."""
-    events = XmlRecords(plan.whole, options, climbs=bool(plan.inner))
+    events = XmlRecords(plan.whole, options, climbs=bool(plan.inner), wanted=_wanted(plan))
     row = 0
     while True:
         data = stream.read(_PIECE)
@@ -92,6 +92,12 @@ def _records(stream: IO[bytes], plan: _Plan, options: XmlOptions, notes: list[st
             "Correct format.rows, or ask the supplier for the whole document.",
             code="FILE-NOT-TABLE",
         )
+
+
+def _wanted(plan: _Plan) -> frozenset[str] | None:
+    """Return the names right below a record that any column looks at; None when that can be any."""
+    firsts = {path.steps[0].name for column in plan.columns for path in column}
+    return None if plan.inner or firsts & {".", "*"} else frozenset(name for name in firsts if not name.startswith("@"))
 
 
 def _inner(whole: Element, names: tuple[str, ...]) -> Iterator[Element]:

@@ -26,6 +26,7 @@ _UNENDED = tuple(
 _INVALID = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
 _SHOWN = 200  # characters of what an error answer says
 _SHOWN_NAMES = 100
+_MOST_TAGS = 4_096  # whose parts are remembered
 _COSTS = 64  # bytes that an element costs beside its text, for the limit of one record
 
 
@@ -33,13 +34,17 @@ class XmlRecords:
     """Feed it the document piece by piece, and take the elements at `path` as they are complete.
 
     `names` are the local names met, in order (the first hundred), `notes` sentences for people. Only where columns go up
-    (`climbs`) do elements know the one above and their own line: such rings of references cost much to clean up.
+    (`climbs`) do elements know the one above and their own line: such rings of references cost much to clean up. `wanted` are the
+    names right below an element at `path` that any column looks at (None: all): others are checked and not kept.
     """
 
-    def __init__(self, path: RowPath, options: XmlOptions, *, climbs: bool) -> None:
+    def __init__(self, path: RowPath, options: XmlOptions, *, climbs: bool, wanted: frozenset[str] | None = None) -> None:
         self.names: dict[str, None] = {}
         self.notes: list[str] = []
-        self._path, self._options, self._climbs = path, options, climbs
+        self._path, self._options, self._climbs, self._wanted = path, options, climbs, wanted
+        self._passed_over = 0  # depth of the element inside which nothing is kept; 0 outside of one
+        self._depth, self._most = options.limits.xml_depth, options.limits.line_bytes
+        self._tags: dict[str, tuple[str, bool]] = {}  # tag → local name, and whether it may be an error or an inclusion
         self._stack: list[str] = []
         self._open_ones: list[Element] = []
         self._size = 0
@@ -108,22 +113,32 @@ class XmlRecords:
         raise DeliveryError(message, "Ask for the document with the characters themselves.", line=line)
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        namespace, _, name = tag.rpartition(" ")
-        stack, limits = self._stack, self._options.limits
+        known = self._tags.get(tag)
+        name, is_watched = known if known is not None else self._learn(tag)
+        stack = self._stack
         stack.append(name)
-        if len(stack) > limits.xml_depth:
-            what = f"line {self._line()}: elements in each other to a depth over {limits.xml_depth}"
-            raise exceeded(what, limits.xml_depth, "xml_depth", line=self._line())
-        if self._refused is None:
-            self._look_for_errors(namespace, name, len(stack))
+        if len(stack) > self._depth:
+            what = f"line {self._line()}: elements in each other to a depth over {self._depth}"
+            raise exceeded(what, self._depth, "xml_depth", line=self._line())
+        if is_watched and self._refused is None:
+            self._look_for_errors(tag.rpartition(" ")[0], name, len(stack))
         if self._open_ones:
-            self._open_inside(name, attributes)
+            self._count(_COSTS + (sum(map(len, attributes.values())) if attributes else 0))
+            if not self._passed_over:
+                self._open_inside(name, attributes)
             return
         if len(self.names) < _SHOWN_NAMES:
             self.names[name] = None
         if name == self._path.names[-1] and self._is_at_path():
             self._size = 0
             self._open_ones.append(Element(name, _local(attributes), None, self._line()))
+
+    def _learn(self, tag: str) -> tuple[str, bool]:
+        namespace, _, name = tag.rpartition(" ")
+        known = (name, namespace == _XINCLUDE or name == "Fault" or name in self._options.refuse)
+        if len(self._tags) < _MOST_TAGS:
+            self._tags[tag] = known
+        return known
 
     def _line(self) -> int:
         return self._parser.CurrentLineNumber
@@ -144,29 +159,28 @@ class XmlRecords:
         return tuple(self._stack[-len(names) :]) == names and (len(self._stack) == len(names) or not self._path.from_root)
 
     def _open_inside(self, name: str, attributes: dict[str, str]) -> None:
+        if self._wanted is not None and len(self._open_ones) == 1 and name not in self._wanted:
+            self._passed_over = len(self._stack)
+            return
         above = self._open_ones[-1]
-        made = (
-            Element(name, _local(attributes), above, self._line())
-            if self._climbs
-            else Element(name, _local(attributes), None, above.line)
-        )
+        local = _local(attributes) if attributes else attributes
+        made = Element(name, local, above, self._line()) if self._climbs else Element(name, local, None, above.line)
         above.children.append(made)
         self._open_ones.append(made)
-        self._grow(_COSTS + sum(map(len, attributes.values())))
 
-    def _grow(self, size: int) -> None:
+    def _count(self, size: int) -> None:
         self._size += size
-        limit = self._options.limits.line_bytes
-        if self._size > limit:
+        if self._size > self._most:
             line = self._line()
-            raise exceeded(f"line {line}: one record of more than {limit} bytes", limit, "line_bytes", line=line)
+            raise exceeded(f"line {line}: one record of more than {self._most} bytes", self._most, "line_bytes", line=line)
 
     def _data(self, text: str) -> None:
         if self._refused is not None and sum(map(len, self._refused)) < _SHOWN and text.strip():
             self._refused.append(text.strip())
         if self._open_ones:
-            self._open_ones[-1].parts.append(text)
-            self._grow(len(text))
+            self._count(len(text))
+            if not self._passed_over:
+                self._open_ones[-1].parts.append(text)
 
     def _end(self, _tag: str) -> None:
         if self._refused is not None and len(self._stack) == self._refused_at:
@@ -178,6 +192,11 @@ class XmlRecords:
                 code="FILE-NOT-TABLE",
                 line=line,
             )
+        if self._passed_over:
+            if self._passed_over == len(self._stack):
+                self._passed_over = 0
+            self._stack.pop()
+            return
         self._stack.pop()
         if self._open_ones:
             done = self._open_ones.pop()
@@ -186,4 +205,4 @@ class XmlRecords:
 
 
 def _local(attributes: dict[str, str]) -> dict[str, str]:
-    return {key.rpartition(" ")[2]: value for key, value in attributes.items()} if attributes else attributes
+    return {key.rpartition(" ")[2]: value for key, value in attributes.items()}

@@ -98,6 +98,7 @@ class CellPath:
     """Where a column's value is, seen from the record."""
 
     steps: tuple[_Step, ...]
+    child: str | None = None  # the path is only this child's name, as most are
 
     @property
     def up(self) -> int:
@@ -106,6 +107,8 @@ class CellPath:
 
     def find(self, record: Element) -> list[Element | str]:
         """Return the elements (or attribute values) that the path leads to."""
+        if self.child is not None:
+            return [one for one in record.children if one.name == self.child]
         found = [record]
         for step in self.steps:
             if step.name.startswith("@"):
@@ -121,7 +124,8 @@ def cell_path(text: str) -> CellPath:
     if any(step.name == ".." for step in steps[down:]) or any(step.name.startswith("@") for step in steps[:-1]):
         msg = f"{text!r}: .. comes first, and @attribute last"
         raise ValueError(msg)
-    return CellPath(tuple(steps))
+    is_child = len(steps) == 1 and not steps[0].conditions and steps[0].name not in {".", "..", "*"} and steps[0].name[0] != "@"
+    return CellPath(tuple(steps), steps[0].name if is_child else None)
 
 
 def _step(part: str, whole: str) -> _Step:

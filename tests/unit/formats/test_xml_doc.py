@@ -55,6 +55,19 @@ def test_one_of_several_values_is_never_picked_by_chance(read_format):
     assert read_format("xml_doc", data, ("p[.='2'] | k",), rows="/s/i").cells == [("2",), ("B",), ("C",)]
 
 
+def test_elements_that_no_column_looks_at_are_checked_and_never_taken_for_others(read_format):
+    data = b"<s><i><other><k>X</k><p>9</p><other><k>Y</k></other></other><k>A</k>x<p>1</p></i><i><k>B</k><other/><p>2</p></i></s>"
+    assert read_format("xml_doc", data, ("k", "p"), rows="/s/i").cells == [("A", "1"), ("B", "2")]
+    assert read_format("xml_doc", data, ("k", "*/k"), rows="/s/i").cells[0] == ("A", "X")
+    with pytest.raises(DeliveryError, match="an error"):
+        read_format("xml_doc", data.replace(b"<k>Y", b"<bad/><k>Y"), ("k", "p"), rows="/s/i", refuse=["bad"])
+    long = data.replace(b"Y", b"Y" * 5000)
+    with pytest.raises(DeliveryError, match="one record of more than 4000 bytes"):
+        read_format("xml_doc", long, ("k", "p"), rows="/s/i", limits={"line_bytes": 4000})
+    with pytest.raises(DeliveryError, match="depth over 4"):
+        read_format("xml_doc", data, ("k", "p"), rows="/s/i", limits={"xml_depth": 4})
+
+
 FAULT = b"""<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:Body><e:Fault><e:Code><e:Value>e:Sender</e:Value></e:Code>
 <e:Reason><e:Text>Who are you</e:Text></e:Reason></e:Fault></e:Body></e:Envelope>"""
 DTD = b'<!DOCTYPE s SYSTEM "http://127.0.0.1:9/never.dtd">'
