@@ -20,7 +20,7 @@ MEGABYTES = 512  # limits.memory_bytes of the process that reads
 SIZE = int(os.environ.get("SIZE") or "199_900_000")
 ONLY = [name for name in (os.environ.get("ONLY") or "").split(",") if name]
 RESULTS = Path(__file__).parent / "results/large_files.json"
-_TEXT = "Part {n}, zinc plated steel, for indoor use, packed by the piece, ready today"
+_TEXT = "Part {n}, zinc plated steel, for indoor use, packed by the piece, ready to be sent today"
 _SUPPLIER = """
 [supplier]
 code = "bench"
@@ -63,7 +63,7 @@ def _xml(n: int) -> str:
 
 def _fixed(n: int) -> str:
     one = _record(n)
-    return f"{one['sku']:<12}{one['text']:<80}{one['qty']:>8}{one['place']:<4}\n"
+    return f"{one['sku']:<12}{one['text']:<100}{one['qty']:>8}{one['place']:<4}\n"
 
 
 def _delimited(n: int) -> str:
@@ -98,7 +98,7 @@ def _edifact_end(lines: int) -> str:
     return f"UNT+{lines * 3 + 4}+1'\nUNZ+1+905'\n"
 
 
-_FIELDS = "fields = { sku = [1, 12], text = [13, 92], qty = [93, 100], place = [101, 104] }"
+_FIELDS = "fields = { sku = [1, 12], text = [13, 112], qty = [113, 120], place = [121, 124] }"
 KINDS = {
     "delimited": Kind("sku;text;qty;place\n", _delimited, lambda _: "", 'delimiter = ";"'),
     "fixed_width": Kind("", _fixed, lambda _: "", _FIELDS),

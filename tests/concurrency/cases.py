@@ -109,7 +109,8 @@ def clock_jump(chance: random.Random, root: Path, url: str) -> list[str]:
         os.kill(runner, signal.SIGKILL if is_killed else signal.SIGCONT)
         code = site.wait(runner)
         wrong += [] if code in ((-9,) if is_killed else (0, BUSY)) else [f"the run ended with {code}"]
-    wrong += _differs("the run after the jump ended with", site.wait(site.start(syncing("stock"))), 0)
+    after = site.wait(site.start(syncing("stock")))
+    wrong += [f"the run after the jump ended with {after}: {site.why_busy()}"] if after else []
     site.shift_clock(0)
     site.put("stock", "new", new, age=_MINUTE)
     wrong += _differs("the last run ended with", site.finish("stock"), 0)

@@ -111,7 +111,9 @@ class Site:
                 if stop_at:
                     _stop_at(app.engine, stop_at)
                 act(app)
-        except TransientError:
+        except TransientError as error:
+            with (self.root / "busy.txt").open("a") as file:
+                file.write(f"{error.message} {error.detail or ''}\n")
             return BUSY
         except ConfigError:
             return CONFIG
@@ -130,6 +132,11 @@ class Site:
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
         return FAULT
+
+    def why_busy(self) -> list[str]:
+        """Return what the runs said that ended with BUSY, oldest first."""
+        file = self.root / "busy.txt"
+        return file.read_text().splitlines() if file.is_file() else []
 
     def stopped(self, process: int) -> bool:
         """Wait until a process has stopped itself (True) or ended (False)."""
