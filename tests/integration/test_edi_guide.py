@@ -14,15 +14,30 @@ from tests.conftest import REPOSITORY
 
 def page(kind: str) -> tuple[SupplierFile, str]:
     text = (REPOSITORY / "docs/formats" / f"{kind}.md").read_text("utf-8")
-    config, message = re.search(r"```toml\n(.*?)```", text, re.DOTALL), re.search(r"```\n((?:ISA|UNA).*?)```", text, re.DOTALL)
+    config, message = re.search(r"```toml\n(.*?)```", text, re.DOTALL), re.search(r"```edi\n(.*?)```", text, re.DOTALL)
     return SupplierFile.model_validate(tomllib.loads(config[1])), message[1]
 
 
 @pytest.mark.parametrize(
     ("kind", "records"),
     [
-        ("edi_x12", [("AB-00001", "10", "12.5", "04006381333931"), ("AB-00002", "20", None, None)]),
-        ("edifact", [("AB-00001", "10", None, "04006381333931")]),
+        (
+            "edi_x12",
+            [
+                ("AB-00001", "30", "12.5", "04006381333931"),
+                ("AB-00001", "12", "12.5", "04006381333931"),
+                ("AB-00002", "20", None, None),
+                ("AB-00003", "0", "3.2", None),
+            ],
+        ),
+        (
+            "edifact",
+            [
+                ("AB-00001", "10", "12.5", "04006381333931"),
+                ("AB-00001", "4", "12.5", "04006381333931"),
+                ("AB-00002", "0", None, "04006381333948"),
+            ],
+        ),
     ],
 )
 def test_the_example_of_a_page_gives_its_stock(tmp_path: Path, kind, records):
