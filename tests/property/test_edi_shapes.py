@@ -30,7 +30,7 @@ X12_ITEM = [
     ("QTY", ["33", "17"], QUANTITIES),
     ("PID", "F", "", "", "", VALUES),
     ("PID", "F", "", "", "", VALUES, "X"),
-    ("CTP", "", ["UCP", "MSR", "XXX"], VALUES),
+    ("CTP", "", ["UCP", "MSR", "ZZZ"], VALUES),
     ("UIT", UNITS),
     ("DTM", ["018", "002"], DATES),
     ("REF", ["LT", "WS", "ACC", "ZZ"], PLACES),
