@@ -99,7 +99,7 @@ def run(number: int, seed: int) -> None:
     try:
         # goes segment by segment, where reading takes line items by their shape
         assert _refusal(module.observe, content, whole) == (told if len(told) == 2 else None), (seed, number, content, told)
-        answers(module.examine(lambda: io.BytesIO(content), whole), kind, number, AT)
+        answers(module.examine(lambda: io.BytesIO(content), whole), kind, f"{number:064x}", AT)
     except DeliveryError:
         pass  # one clear outcome, as it should be
     except Exception as error:

@@ -35,9 +35,10 @@ class Envelope:
         control = self._at(segment, 5)
         self.interchange = level = Level("UNB", control, header=(parties[0], parties[1]))
         level.details = (
+            self._at(segment, 4),
+            self._at(segment, 4, 1),
             released(segment[1]) if len(segment) > 1 else "",
             "1" if self._at(segment, _TEST_AT) == "1" else "",
-            self.component,
         )
         self._groups, self._seen = 0, set()
         self.is_test = self._at(segment, _TEST_AT) == "1"
