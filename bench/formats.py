@@ -127,9 +127,9 @@ def write_results(readings: list[Reading]) -> None:
     document = {**about, "load_at_the_end": load, "rows": [one.as_json() for one in readings]}
     (HERE / "results/formats.json").write_text(json.dumps(document, indent=1) + "\n")
     words = (
-        f"# Readers beside public libraries\n\nWritten by `make bench-formats`: the same {ROWS:,} records in each format, read by each "
-        f"program as a whole process, in turns, medians of {ROUNDS} rounds. Seconds are processor time (user and system) of the "
-        "process and of the limited child that documents are read in; the first figure leaves out what the same program takes for "
+        f"# Readers beside public libraries\n\nWritten by `make bench-formats`: the same {ROWS:,} records in each format, read by "
+        f"each program as a whole process, in turns, medians of {ROUNDS} rounds. Seconds are processor time (user and system) of "
+        "the process and of the limited child that documents are read in; the first figure leaves out what the same program takes for "
         "a file of one record, the fourth does not. Memory is the highest of any process and round. Ours keeps every value as "
         "text, counts, checks limits and envelopes, and gives frames; the others find the values. Each run's records and sum of "
         f"quantities were checked before it counted. {os.cpu_count()} processors, Python {about['python']}, load {load} at the "
