@@ -129,7 +129,7 @@ def write_results(readings: list[Reading]) -> None:
     words = (
         f"# Readers beside public libraries\n\nWritten by `make bench-formats`: the same {ROWS:,} records in each format, read by "
         f"each program as a whole process, in turns, medians of {ROUNDS} rounds. Seconds are processor time (user and system) of "
-        "the process and of the limited child that documents are read in; the first figure leaves out what the same program takes for "
+        "the process and of the limited child that documents are read in; the first figure leaves out what it takes to read "
         "a file of one record, the fourth does not. Memory is the highest of any process and round. Ours keeps every value as "
         "text, counts, checks limits and envelopes, and gives frames; the others find the values. Each run's records and sum of "
         f"quantities were checked before it counted. {os.cpu_count()} processors, Python {about['python']}, load {load} at the "
