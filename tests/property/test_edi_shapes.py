@@ -168,7 +168,9 @@ def test_invrpt_line_items_read_by_shape_are_those_read_one_by_one(part, seed):
 
 SPECIAL = {
     "a place of the line is one of its parts'": ("LIN*1*VP*A#*DV*W%", "QTY*33*#*EA", "SDQ*EA*92*W0*#*W1*#"),
-    "a code looks like a mark": ("LIN*1*VP*A#", "QTY*33*#*EA", "SDQ*EA*92*\x010*#*\u0660*#"),
+    "a code looks like a mark": ("LIN*1*VP*A#", "QTY*33*#*EA", "SDQ*EA*92*\x010*#*W1*#"),
+    "a place of the heading looks like a mark": ("LIN*1*VP*A#", "QTY*33*#*EA"),
+    "a place of the line is that of a quantity": ("LIN*1*VP*A#*DV*W%", "QTY*33*#", "LS*1", "REF*WS*W1", "QTY*33*1#"),
     "one place of two says it twice": ("LIN*1*VP*A#", "LS*1", "REF*WS*W1", "QTY*33*#", "QTY*33*1#", "REF*WS*W2", "QTY*33*#"),
     "two places of a loop are sometimes the same": ("LIN*1*VP*A#", "LS*1", "REF*WS*W%", "QTY*33*5", "REF*WS*W1", "QTY*33*5"),
     "a barcode that is none is the SKU": ("LIN*1*UP*%A#", "QTY*33*#"),
@@ -178,8 +180,9 @@ SPECIAL = {
 @pytest.mark.parametrize("form", SPECIAL.values(), ids=SPECIAL)
 def test_what_decides_something_is_no_value_of_a_shape(form):
     body = [segment.replace("#", str(number)).replace("%", str(number % 2)) for number in range(60) for segment in form]
-    by_shape, one_by_one = seen(X12Reader, b"ISA", x12(*body), X12Options())
-    assert by_shape == one_by_one
+    for heading in ((), ("N1*WH*\x010",), ("N1*WH*\u0660",)):
+        by_shape, one_by_one = seen(X12Reader, b"ISA", x12(*heading, *body), X12Options())
+        assert by_shape == one_by_one
 
 
 def test_a_date_with_a_time_is_its_day_by_shape_too():

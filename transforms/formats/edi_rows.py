@@ -53,13 +53,14 @@ class Rows:
         """Say that another interchange begins."""
         self._turns.append((self.number, len(self._turns) + 1))
 
-    def extend(self, columns: Sequence[Sequence[Any]]) -> None:
-        """Add rows that are columns already; their numbers, the first column, are given here, their lines are right."""
+    def extend(self, columns: Sequence[Sequence[Any]], *, after: int) -> None:
+        """Add rows that are columns already; they are numbered here, and their lines count from the segment `after`."""
         self._turn()
-        for column, values in zip(self._columns[1:], columns[1:], strict=True):
-            column.extend(values)
         count = len(columns[1])
         self._columns[0].extend(range(self.number + 1, self.number + count + 1))
+        self._columns[1].extend([after + line for line in columns[1]])
+        for column, values in zip(self._columns[2:], columns[2:], strict=True):
+            column.extend(values)
         self.number += count
 
     def alone(self) -> list[list[Any]] | None:

@@ -36,6 +36,10 @@ class Syntax(Protocol):
         """Return what separates the components of an element."""
 
     @property
+    def heading(self) -> Sequence[str]:
+        """Return what rows get from elsewhere than their line item."""
+
+    @property
     def known(self) -> Mapping[str, bool]:
         """Return the segments that an item may have, and whether anything of each is read."""
 
@@ -81,9 +85,8 @@ class Shapes:
 
     @property
     def can_be_told(self) -> bool:
-        """Whether no separator can be mistaken for a mark."""
-        separators = self._element + self._terminator + self._syntax.component
-        return separators.isascii() and _MARK not in separators
+        """Whether neither a separator nor what the heading says can be mistaken for a mark."""
+        return not _MARKS.search("".join((self._element, self._terminator, self._syntax.component, *self._syntax.heading)))
 
     def names(self, outline: str) -> list[str] | None:
         """Return the names of an item's segments, "" where there is none; None when one of them is not known."""

@@ -103,8 +103,8 @@ class EdifactReader:
     def begin_model(self) -> EdifactShapes:
         """Return what reads models of line items under the present heading."""
         reader = self._model_reader = self._model_reader or EdifactReader(self._options)
-        separators = self._component, self._decimal
-        return EdifactShapes(self._options, *separators, lambda model: reader.model_rows(model, self._heading, *separators))
+        heading, separators = self._heading, (self._component, self._decimal)
+        return EdifactShapes(self._options, heading, separators, lambda model: reader.model_rows(model, heading, *separators))
 
     def model_rows(self, model: Sequence[list[str]], heading: Heading, component: str, decimal: str) -> list[list[Any]] | None:
         """Return the rows of one line item, which is a model; None when anything is wrong with it or it has no quantity."""
@@ -122,9 +122,7 @@ class EdifactReader:
         """Take the rows of line items that were made together."""
         if self._line is not None:
             self._finished()
-        columns = stretch.columns
-        columns[1] = [self._at_segment + line for line in columns[1]]
-        self.rows.extend(columns)
+        self.rows.extend(stretch.columns, after=self._at_segment)
         self._at_segment += stretch.segments
         self._line_count += stretch.items
         self._line_total += stretch.items

@@ -31,9 +31,15 @@ class EdifactShapes:
     known: Mapping[str, bool] = {**dict.fromkeys(_PLACES, True), **dict.fromkeys(_UNREAD, False)}
 
     def __init__(
-        self, options: EdifactOptions, component: str, decimal: str, rows_of: Callable[[Sequence[list[str]]], Any]
+        self,
+        options: EdifactOptions,
+        heading: Sequence[str],
+        separators: tuple[str, str],
+        rows_of: Callable[[Sequence[list[str]]], Any],
     ) -> None:
-        self._options, self.component, self._decimal, self.rows_of = options, component, decimal, rows_of
+        self._options, self.rows_of = options, rows_of
+        self.component, self._decimal = separators
+        self.heading = (*heading, options.unit)
 
     def places(self, segment: Sequence[str]) -> Sequence[Place]:
         """Return what is read of a segment; see `edi_shapes.Syntax`."""

@@ -103,7 +103,8 @@ class X12Reader:
     def begin_model(self) -> X12Shapes:
         """Return what reads models of line items under the present heading."""
         reader = self._model_reader = self._model_reader or X12Reader(self._options)
-        return X12Shapes(self._options, self._part, lambda model: reader.model_rows(model, self._heading, self._part))
+        heading, part = self._heading, self._part
+        return X12Shapes(self._options, heading, part, lambda model: reader.model_rows(model, heading, part))
 
     def model_rows(self, model: Sequence[list[str]], heading: Heading, component: str) -> list[list[Any]] | None:
         """Return the rows of one line item, which is a model; None when anything is wrong with it or it has no quantity."""
@@ -121,9 +122,7 @@ class X12Reader:
         """Take the rows of line items that were made together."""
         if self._line is not None:
             self._finished()
-        columns = stretch.columns
-        columns[1] = [self._at + line for line in columns[1]]
-        self.rows.extend(columns)
+        self.rows.extend(stretch.columns, after=self._at)
         self._at += stretch.segments
         self._line_count += stretch.items
         for code, texts in stretch.quantities:

@@ -28,8 +28,11 @@ class X12Shapes:
 
     known: Mapping[str, bool] = {name: name not in _UNREAD for name in (*_PLACES, *KNOWN)}
 
-    def __init__(self, options: X12Options, component: str, rows_of: Callable[[Sequence[list[str]]], Any]) -> None:
+    def __init__(
+        self, options: X12Options, heading: Sequence[str], component: str, rows_of: Callable[[Sequence[list[str]]], Any]
+    ) -> None:
         self._options, self.component, self.rows_of = options, component, rows_of
+        self.heading = (*heading, options.unit)
 
     def places(self, segment: Sequence[str]) -> Sequence[Place]:
         """Return what is read of a segment; see `edi_shapes.Syntax`."""
