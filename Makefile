@@ -18,8 +18,8 @@ demo: $(READY)  ## show everything at work on this machine; ONCE=1 ends by itsel
 test: $(READY)  ## all tests; skipped ones are counted and shown
 	$(BIN)/pytest -n $(WORKERS)
 
-fuzz: $(READY)  ## damaged EDI files at random through both readers (RUNS=10000 SEED=1)
-	@$(BIN)/python -m tests.fuzz.edi --runs $(or $(RUNS),10000) --seed $(or $(SEED),1)
+fuzz: $(READY)  ## damaged EDI files at random through both readers (RUNS=10000 SEED=1 FIRST=0)
+	@$(BIN)/python -m tests.fuzz.edi --runs $(or $(RUNS),10000) --seed $(or $(SEED),1) --first $(or $(FIRST),0)
 
 check: $(READY)  ## lint, format, types, import rules, compose file, generated pages
 	$(BIN)/ruff check

@@ -112,11 +112,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="go on where an earlier run with this seed ended")
     chosen = parser.parse_args()
-    for number in range(chosen.runs):
+    for number in range(chosen.first, chosen.first + chosen.runs):
         run(number, chosen.seed)
         if number % 10_000 == 9_999:
-            sys.stdout.write(f"{number + 1} runs with seed {chosen.seed}\n")
+            sys.stdout.write(f"up to {number + 1} with seed {chosen.seed}\n")
             sys.stdout.flush()
     sys.stdout.write(f"{chosen.runs} runs with seed {chosen.seed}: no uncaught exception, none over {SECONDS:g} s\n")
 
