@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.synced
 WORKERS ?= 2
 
-.PHONY: help demo test check fuzz fmt docs airflow airflow-celery bench model concurrency crash mutants clean
+.PHONY: help demo test check fuzz fmt docs airflow airflow-celery bench bench-formats model concurrency crash mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -18,8 +18,8 @@ demo: $(READY)  ## show everything at work on this machine; ONCE=1 ends by itsel
 test: $(READY)  ## all tests; skipped ones are counted and shown
 	$(BIN)/pytest -n $(WORKERS)
 
-fuzz: $(READY)  ## damaged EDI files at random through both readers (RUNS=10000 SEED=1)
-	@$(BIN)/python -m tests.fuzz.edi --runs $(or $(RUNS),10000) --seed $(or $(SEED),1)
+fuzz: $(READY)  ## damaged EDI files at random through both readers (RUNS=10000 SEED=1 FIRST=0)
+	@$(BIN)/python -m tests.fuzz.edi --runs $(or $(RUNS),10000) --seed $(or $(SEED),1) --first $(or $(FIRST),0)
 
 check: $(READY)  ## lint, format, types, import rules, compose file, generated pages
 	$(BIN)/ruff check
@@ -41,6 +41,9 @@ airflow: $(READY)  ## Airflow on this machine with your config/ (PORT=8080)
 
 bench: $(READY)  ## measure on this machine, limits beside (ROUNDS=3 ONLY=sqlite,postgresql,small,channels)
 	@ROWS=$(ROWS) ROUNDS=$(ROUNDS) ONLY=$(ONLY) $(BIN)/python bench/measure.py
+
+bench-formats: $(READY)  ## measure each format's reader beside a public library (ROWS=100000 ROUNDS=5 ONLY=edi_x12,edifact)
+	@ROWS=$(ROWS) ROUNDS=$(ROUNDS) ONLY=$(ONLY) $(BIN)/python bench/formats.py
 
 model: $(READY)  ## random lives against an oracle (STEPS=50000 DATABASE=sqlite SEED=1)
 	@$(BIN)/python -m tests.property.campaign --steps $(or $(STEPS),50000) --database $(or $(DATABASE),sqlite) --seed $(or $(SEED),1)

@@ -33,6 +33,7 @@ _HEADER_LIMIT = 256_000_000  # bytes of one message: batches are bounded, so mor
 _PAYLOAD_LIMIT = 2_000_000_000
 _STDERR_SHOWN = 4_000
 _EXIT_SECONDS = 10
+UNPACKED = "unpacked"  # the file that a child writes which only unpacks
 _PIPE_READ = 1 << 20
 _OUT_OF_MEMORY = ("memoryerror", "memory allocation", "out of memory", "cannot allocate memory")  # Python, Rust, OpenBLAS, libc
 _DISK_FULL = ("no space left on device", "disk quota exceeded")
@@ -83,6 +84,32 @@ def checked_options(
     return options
 
 
+@contextmanager
+def plain_file(path: Path, name: str, options: ReaderOptions) -> "Iterator[tuple[Path, ReaderOptions]]":
+    """Yield a file of the format `name` as it is out of its archive, and the options it is read with there; gone afterwards.
+
+    For those that look into a file without its rows. Raises DeliveryError as reading does.
+    """
+    if not _is_packed(path, options):
+        yield path, options
+        return
+    with tempfile.TemporaryDirectory(prefix="stockfeed-reading-") as folder:
+        request = {**_request(path, name, options), "unpack": UNPACKED}
+        child = _Child(Path(folder), request, options.limits)
+        try:
+            for _ in child.batches():
+                pass
+        finally:
+            child.end()
+        unpacked = Path(folder) / UNPACKED
+        yield (unpacked, options.inside()) if unpacked.exists() else (path, options)
+
+
+def _request(path: Path, name: str, options: ReaderOptions) -> dict[str, Any]:
+    limits = TypeAdapter(Limits).dump_python(options.limits)
+    return {"format": name, "path": str(path.resolve()), "options": options.model_dump(mode="json"), "limits": limits}
+
+
 def _is_packed(path: Path, options: ReaderOptions) -> bool:
     """Return whether the file has to be unpacked, which only a child process does."""
     if options.archive != "auto":
@@ -102,10 +129,8 @@ def _opened(path: Path, name: str, options: ReaderOptions) -> "Iterator[Iterator
             if isinstance(batches, Generator):
                 batches.close()  # and with it the file
         return
-    limits = TypeAdapter(Limits).dump_python(options.limits)
-    request = {"format": name, "path": str(path.resolve()), "options": options.model_dump(mode="json"), "limits": limits}
     with tempfile.TemporaryDirectory(prefix="stockfeed-reading-") as folder:
-        child = _Child(Path(folder), request, options.limits)
+        child = _Child(Path(folder), _request(path, name, options), options.limits)
         try:
             yield child.batches()
         finally:

@@ -53,6 +53,11 @@ def main() -> None:
     limits = TypeAdapter(Limits).validate_python(request["limits"])
     limit_this_process(limits, written=limits.unpacked_bytes if options.archive != "none" else 0)
     try:
+        if "unpack" in request:
+            _unpack(Path(request["path"]), Path(request["unpack"]), options)
+            out.write(end_message())
+            out.flush()
+            return
         for batch in _batches(reader, Path(request["path"]), options):
             out.write(batch_message(batch))
             out.flush()
@@ -73,13 +78,19 @@ def _batches(reader: Reader, path: Path, options: ReaderOptions) -> Iterator[Raw
         if unpacked is None:
             yield from reader(lambda: path.open("rb"), options)
             return
-        # What was unpacked keeps its own limit instead of the file's.
-        inside = options.model_copy(update={"limits": replace(options.limits, file_bytes=options.limits.unpacked_bytes)})
         found = {"archive": unpacked.archive} | ({"member": unpacked.member} if unpacked.member else {})
         notes, table = unpacked.notes, Path(target.name)
-        for batch in reader(lambda: table.open("rb"), inside):
+        for batch in reader(lambda: table.open("rb"), options.inside()):
             yield replace(batch, reading={**batch.reading, **found}, notes=(*notes, *batch.notes))
             notes = ()
+
+
+def _unpack(path: Path, target: Path, options: ReaderOptions) -> None:
+    """Write what the archive holds to the target, in the folder that the parent removes; nothing when it is no archive."""
+    with target.open("w+b") as out, path.open("rb") as stream:
+        unpacked = unpack(stream, out, tempfile.TemporaryFile, options)
+    if unpacked is None:
+        target.unlink()
 
 
 def leave_the_network() -> bool:

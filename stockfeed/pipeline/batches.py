@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.feed_config import Feed, TypedSection
-from stockfeed.reading import checked_options, opened_batches
+from stockfeed.reading import checked_options, opened_batches, plain_file
 from transforms.declared import declared_columns, identifier_columns
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ def raw_batches(feed: Feed, path: Path) -> "Iterator[RawBatch]":
     """Yield what the feed's reader finds in the file. Raises DeliveryError, also after good batches (truncation, trailer)."""
     with opened(feed, path) as batches:
         yield from batches
+
+
+def plain(feed: Feed, path: Path) -> "AbstractContextManager[tuple[Path, ReaderOptions]]":
+    """Return a context with the feed's file out of the archive it may be packed in, and the options that it is read with."""
+    return plain_file(path, feed.format.type, reader_options(feed))
 
 
 def reader_options(feed: Feed) -> "ReaderOptions":

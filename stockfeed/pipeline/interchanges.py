@@ -3,6 +3,8 @@
 Judges by what the reader left in what was staged; only acknowledgements are made from the archived bytes, after the end.
 """
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -11,7 +13,7 @@ from schemas.errors import DeliveryError
 from schemas.feed_config import Feed
 from schemas.findings import Finding
 from stockfeed.bootstrap import App
-from stockfeed.pipeline.batches import reader_options
+from stockfeed.pipeline.batches import plain, reader_options
 from stockfeed.pipeline.job import Job
 from stockfeed.store import deliveries
 from stockfeed.store.engine import read
@@ -47,12 +49,19 @@ def answers_to(app: App, config: Feed, delivery: deliveries.Delivery) -> "list[A
     options: Any = reader_options(config)
     path = app.archive.verified(delivery.sha256)
     try:
-        report = examine(lambda: path.open("rb"), options)
+        with plain(config, path) as (file, inside):
+            report = examine(lambda: file.open("rb"), inside)
+            sha256 = _sha256(file) if file != path else delivery.sha256  # packed or not, it is the same interchange
     except DeliveryError as error:  # without an envelope there is nobody to answer; the rejection says the same to people
         log.info("not_answered", feed=delivery.feed, delivery=delivery.id, why=error.message)
         return []
     repeated = any(found["code"] == "EDI-REPLAY" for found in delivery.findings or ())
-    return answers(report, options.acknowledge, delivery.id, delivery.ended_at, repeated=repeated)
+    return answers(report, options.acknowledge, sha256, delivery.ended_at, repeated=repeated)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def replayed(job: Job, staged: "Staged") -> list[Finding]:

@@ -14,7 +14,7 @@ from schemas.errors import DeliveryError
 from schemas.feed_config import Feed
 from schemas.findings import Finding
 from schemas.rejections import Rejection, rejection
-from stockfeed.pipeline.batches import opened, raw_batches, reader_options
+from stockfeed.pipeline.batches import opened, plain, raw_batches
 from stockfeed.pipeline.stage import Staged, stage, stated_as_of
 from stockfeed.settings import Settings
 from stockfeed.store import staging
@@ -55,8 +55,9 @@ def _observations(feed: Feed, path: Path) -> Iterator[dict[str, Any]]:
     plan, seen = None, Staged()
     observer = load_observer(feed.format.type)
     if observer is not None:
-        for observation in observer(lambda: path.open("rb"), reader_options(feed)):
-            yield {"v": _VERSION, "type": "observation", **observation}
+        with plain(feed, path) as (file, options):
+            for observation in observer(lambda: file.open("rb"), options):
+                yield {"v": _VERSION, "type": "observation", **observation}
     for raw in raw_batches(feed, path):
         plan = plan or make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
         seen.rows_read += raw.rows_read

@@ -72,6 +72,14 @@ def outcome(read: Callable[..., Any], content: bytes, options: Any) -> Any:
     return [row for batch in batches for row in batch.frame.rows()], batches[-1].reading, batches[-1].notes
 
 
+def _refusal(observe: Callable[..., Any], content: bytes, options: Any) -> tuple[str, str] | None:
+    try:
+        list(observe(lambda: io.BytesIO(content), options))
+    except DeliveryError as error:
+        return error.code, error.message
+    return None
+
+
 def run(number: int, seed: int) -> None:
     """One damaged file through reading in two block sizes, observing, examining and answering."""
     rng = random.Random(f"{seed}:{number}")
@@ -89,8 +97,9 @@ def run(number: int, seed: int) -> None:
     # of several reasons to refuse a file another one may be met first; whether it is refused may not differ
     assert again == told or len(again) == len(told) == 2, (seed, number, content, told, again)
     try:
-        list(module.observe(lambda: io.BytesIO(content), whole))
-        answers(module.examine(lambda: io.BytesIO(content), whole), kind, number, AT)
+        # goes segment by segment, where reading takes line items by their shape
+        assert _refusal(module.observe, content, whole) == (told if len(told) == 2 else None), (seed, number, content, told)
+        answers(module.examine(lambda: io.BytesIO(content), whole), kind, f"{number:064x}", AT)
     except DeliveryError:
         pass  # one clear outcome, as it should be
     except Exception as error:
@@ -103,11 +112,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="go on where an earlier run with this seed ended")
     chosen = parser.parse_args()
-    for number in range(chosen.runs):
+    for number in range(chosen.first, chosen.first + chosen.runs):
         run(number, chosen.seed)
-        if number % 100_000 == 99_999:
-            sys.stdout.write(f"{number + 1} runs\n")
+        if number % 10_000 == 9_999:
+            sys.stdout.write(f"up to {number + 1} with seed {chosen.seed}\n")
+            sys.stdout.flush()
     sys.stdout.write(f"{chosen.runs} runs with seed {chosen.seed}: no uncaught exception, none over {SECONDS:g} s\n")
 
 

@@ -1,10 +1,14 @@
 """EDI deliveries from the folder to the database and back: what is applied, ignored, held, and what is sent back."""
 
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
 
 from stockfeed.pipeline import acknowledge_all
+from tests.conftest import REPOSITORY
 from tests.integration.hostile_world import HostileWorld, HourClock, database_template
 from tests.integration.test_hostile_edi import feed_toml
 from tests.unit.formats.edi_making import invrpt, lines, x12
@@ -53,23 +57,65 @@ def test_a_refused_846_is_answered_with_the_reason(tmp_path, world):
     assert stock(world) == {}
 
 
-def test_an_answer_sent_again_after_a_crash_is_the_same_file(tmp_path, world, monkeypatch):
+KILLED = """
+import sys
+from pathlib import Path
+from stockfeed.bootstrap import open_app
+from stockfeed.pipeline import acknowledge_all
+from stockfeed.settings import load_settings
+from tests.crash import killer, points
+
+points.BY_NAME["here"] = points.Point("here", sys.argv[2], "stockfeed.pipeline.acknowledge:acknowledge")
+root = Path(sys.argv[1])
+environ = {"STOCKFEED_CONFIG": str(root / "config"), "STOCKFEED_STATE": str(root / "state"),
+           "STOCKFEED_DATABASE_URL": f"sqlite:///{root / 'db.sqlite3'}"}
+with open_app(load_settings(environ, root)) as app:
+    killer.arm("here", sys.argv[3])
+    acknowledge_all(app, "acme.stock")
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "side", "is_sent"),
+    [
+        ("stockfeed.store.deliveries:change", "before", True),
+        ("stockfeed.store.deliveries:change", "after", True),
+        ("connectors.folder:LocalFolder.put", "before", False),
+        ("os:replace", "before", False),
+        ("os:replace", "after", True),
+    ],
+)
+def test_an_answer_sent_again_after_a_kill_is_the_same_file(tmp_path, world, function, side, is_sent):
     world.deliver(x12(*lines(1)), "a.x12")
-    with monkeypatch.context() as patched:
-        patched.setattr("stockfeed.store.deliveries.change", _dies)
-        with pytest.raises(KeyboardInterrupt):
-            acknowledge_all(world.app, "acme.stock")
-    (first,) = sent(tmp_path)
-    before = first.read_bytes()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), function, side], cwd=REPOSITORY, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    before = {path.name: path.read_bytes() for path in sent(tmp_path) if path.suffix == ".x12"}
+    assert len(before) == is_sent
     world.clock.now = datetime(2027, 1, 1, tzinfo=UTC)
     assert acknowledge_all(world.app, "acme.stock") == 1
     (again,) = sent(tmp_path)
-    assert (again.name, again.read_bytes()) == (first.name, before)
+    assert before in ({}, {again.name: again.read_bytes()})
     assert acknowledge_all(world.app, "acme.stock") == 0
 
 
-def _dies(*_args, **_values):
-    raise KeyboardInterrupt
+def test_the_same_file_again_is_answered_by_the_same_file(tmp_path, world):
+    world.deliver(x12(*lines(3)), "a.x12")
+    acknowledge_all(world.app, "acme.stock")
+    (first,) = sent(tmp_path)
+    before = first.read_bytes()
+    assert world.deliver(x12(*lines(3)), "b.x12").state == "unchanged"
+    assert acknowledge_all(world.app, "acme.stock") == 1
+    assert [(path, path.read_bytes()) for path in sent(tmp_path)] == [(first, before)]
+
+
+def test_what_is_held_or_rejected_for_its_content_is_acknowledged_as_well_written(tmp_path, world):
+    assert world.deliver(x12(*(part for n in range(40) for part in (f"LIN**VP*A{n}", "QTY*33*0"))), "a.x12").state == "held"
+    assert world.deliver(x12(*(part for n in range(40) for part in (f"LIN**VP*A{n}", "QTY*33*x")), control=2), "b.x12").state in {
+        "held",
+        "rejected",
+    }
+    assert acknowledge_all(world.app, "acme.stock") == 2
+    assert all("AK5*A~" in path.read_text() and "*A*000~" in path.read_text() for path in sent(tmp_path))
 
 
 def test_a_used_control_number_with_other_content_is_held_and_refused_as_a_duplicate(tmp_path, world):
@@ -79,7 +125,7 @@ def test_a_used_control_number_with_other_content_is_held_and_refused_as_a_dupli
     assert outcome.state == "held"
     assert "ISA13 000000905 seen before" in outcome.told
     acknowledge_all(world.app, "acme.stock")
-    assert "*R*025~" in sent(tmp_path)[-1].read_text()
+    assert sorted("*R*025~" in path.read_text() for path in sent(tmp_path)) == [False, True]
     assert stock(world)["AB-00001"] == 1.0
 
 

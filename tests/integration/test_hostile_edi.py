@@ -25,7 +25,7 @@ def template(tmp_path_factory) -> Path:
     return database_template(tmp_path_factory.mktemp("database"))
 
 
-def feed_toml(inbox: Path, kind: str, *, sku: str = "supplier_sku", extra: str = "") -> str:
+def feed_toml(inbox: Path, kind: str, *, sku: str = "supplier_sku", extra: str = "", form: str = "") -> str:
     """A feed of 846 or INVRPT messages, as docs/formats shows it."""
     quantity = "available" if kind == "edi_x12" else "on_hand"
     return f"""
@@ -35,7 +35,7 @@ name = "Acme"
 [[feed]]
 code = "stock"
 source = {{ type = "folder", path = "{inbox}", settle = "0s", ignore = [], pattern = "*" }}
-format = {{ type = "{kind}" }}
+format = {{ type = "{kind}"{form and ", " + form} }}
 timezone = "UTC"
 quantities = "net"
 stale_after = "24h"

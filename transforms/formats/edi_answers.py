@@ -1,18 +1,23 @@
 """Acknowledgements of EDI interchanges as text: TA1 with 997 or 999, and CONTRL.
 
-Pure: the same report, number and time always give the same bytes, so an answer sent twice after a crash is the same answer. Never
+They judge syntax alone, as the standards have it: that a delivery is held or rejected for what it says of stock is told to people.
+Pure: the same interchange always gives the same bytes under the same name, so an answer sent again is the same answer. Never
 answers an acknowledgement.
 """
 
+import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from transforms.formats.edi_report import Fault, Level, Report
 
-_MOST_NUMBERS = 100  # interchanges of one delivery that can be told apart by our control number
+_NUMBERS = 1_000_000_000  # control numbers have nine digits
 _GUIDE = "005010X231A1"  # of the 999
-_SHOWN = 35  # characters of a wrong value that are given back
+_SHOWN = 35  # characters of a wrong value, or of a sender, that are given back
+_REFERENCE = 14  # characters of UNB 0020
+_TOLD_APART = 8  # digits of the hash of the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +28,49 @@ class Answer:
     content: bytes
 
 
-def answers(report: Report, kind: str, number: int, at: datetime, *, repeated: bool = False) -> list[Answer]:
-    """Return the answers to the interchanges of a delivery, one each, in order.
+def answers(report: Report, kind: str, sha256: str, at: datetime, *, repeated: bool = False) -> list[Answer]:
+    """Return the answers to the interchanges of a file, one each, in order.
 
-    `kind` is "997", "999", "contrl" or "none"; `number` the delivery's, from which control numbers are made; `at` the instant (UTC)
-    they are dated; `repeated`: each control number came before with other content.
+    `kind` is "997", "999", "contrl" or "none"; `sha256` that of the file; `repeated`: each control number came before with other
+    content. Number, date and time of an answer are those of its interchange; `at` (UTC) stands for a date that is none.
     """
     if kind == "none":
         return []
     found = []
-    for place, level in enumerate(report.interchanges):
-        control = (number * _MOST_NUMBERS + place % _MOST_NUMBERS) % 1_000_000_000
+    for place, level in enumerate(report.interchanges, 1):
         if not level.header or not level.control or _only_answers(level):
             continue
+        when = _prepared(level) or at
         if report.syntax == "x12":
-            text, name = _x12(level, kind, control, at, repeated=repeated), f"{control:09}-{kind}.x12"
+            text, ending = _x12(level, kind, _control(level.control), when, repeated=repeated), "x12"
         else:
-            text, name = _contrl(level, control, at, repeated=repeated), f"{control:09}-contrl.edi"
-        found.append(Answer(name, text.encode("utf-8")))
+            text, ending = _contrl(level, when, repeated=repeated), "edi"
+        found.append(Answer(f"{_name(report, level, kind)}-{sha256[:_TOLD_APART]}-{place}.{ending}", text.encode("utf-8")))
     return found
+
+
+def _name(report: Report, level: Level, kind: str) -> str:
+    """Return who sent the interchange, its control number and what answers it, as part of a file name."""
+    before, _, behind = level.header[0].partition(":")
+    parts = (behind if report.syntax == "x12" else before, level.control)
+    return "-".join([*(re.sub(r"[^A-Za-z0-9]", "_", part.strip())[:_SHOWN] for part in parts), kind])
+
+
+def _control(received: str) -> int:
+    """Return our control number: the received one, or what is made of one that is no number."""
+    return (int(received) if re.fullmatch("[0-9]{1,9}", received) else zlib.crc32(received.encode())) % _NUMBERS
+
+
+def _prepared(level: Level) -> datetime | None:
+    """Return when the interchange says it was made, None where that is no date and time."""
+    day, clock = level.details[:2]
+    text = day + clock
+    if not (text.isascii() and text.isdigit()):
+        return None
+    try:
+        return datetime.strptime(text, "%y%m%d%H%M" if len(day) == len("YYMMDD") else "%Y%m%d%H%M").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _only_answers(level: Level) -> bool:
@@ -136,15 +165,15 @@ def ak9_code(group: Level) -> str:
     return "E" if "E" in codes or group.faults else "A"
 
 
-def _contrl(level: Level, control: int, at: datetime, *, repeated: bool) -> str:
+def _contrl(level: Level, at: datetime, *, repeated: bool) -> str:
     """Return UNB, a CONTRL message with UCI and a UCM for each message that is not accepted, UNZ."""
     sender, receiver = level.header
-    syntax, test, _ = level.details
+    _, _, syntax, test = level.details
     action, code = uci_codes(level, repeated=repeated)
     body = [("UCI", level.control, sender, receiver, action, *((code,) if code else ()))]
     if action != "4":
         body += [_ucm(message) for message in _messages(level) if message.faults]
-    number = str(control)
+    number = level.control[:_REFERENCE]
     version = "4" if syntax.endswith(":4") else "3"
     unb: tuple[str, ...] = ("UNB", f"UNOC:{version}", receiver, sender, f"{at:%y%m%d}:{at:%H%M}", number)
     if test:

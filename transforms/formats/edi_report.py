@@ -5,6 +5,7 @@ Never holds a supplier's stock, only control data and places.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from schemas.errors import DeliveryError
 from schemas.rejections import escape_value
@@ -85,6 +86,11 @@ class Report:
         if text not in self.notes and len(self.notes) < _KEPT:
             self.notes.append(text)
 
+    def add_purpose(self, code: str) -> None:
+        """Keep what a message says it is for, once."""
+        if code not in self.purposes:
+            self.purposes.append(code)
+
     @property
     def faults(self) -> list[Fault]:
         """Every fault of the file."""
@@ -94,6 +100,35 @@ class Report:
     def keys(self) -> list[str]:
         """Return each interchange as "sender receiver control number", by which a repetition is known."""
         return [" ".join((*level.header, level.control)) for level in self.interchanges if level.control]
+
+    def told(self, wanted: str, test: str) -> list[str]:
+        """Return the notes for people, tolerated faults first; `wanted` is the message read, `test` says why nothing is."""
+        kinds = [f"{count} message(s) {kind}: not an {wanted}, ignored" for kind, count in self.other_messages.items()]
+        tolerated = [f"tolerated: {fault.message}" for fault in self.faults if fault.tolerated]
+        return [*tolerated, *([test] if test else []), *kinds, *self.notes]
+
+    def reading(self, syntax: str, ignored: str) -> dict[str, Any]:
+        """Return how the file was read, JSON-ready; `ignored` says why it changes no stock, "" when it does."""
+        found: dict[str, Any] = {
+            "syntax": syntax,
+            "delimiters": self.delimiters,
+            "interchanges": self.keys,
+            "purposes": self.purposes,
+        }
+        if self.is_partial:
+            found["partial"] = True
+        if ignored:
+            found["ignored"] = ignored
+        return found
+
+    def raise_faults(self, *, fragments: bool = False) -> None:
+        """Raise DeliveryError for what the file has wrong; a fragment that holds no stock and is whole is only told of."""
+        error = self.error()
+        if error is None:
+            return
+        if not fragments or self.has_quantities or any(fault.rule == "FILE-TRUNCATED" for fault in self.faults):
+            raise error
+        self.note(f"nothing of it is stock, so its faults do not matter: {error.message}")
 
     def error(self) -> DeliveryError | None:
         """Return the error for what is not tolerated, all of it in one message; None when nothing is."""

@@ -38,7 +38,8 @@ def blocks(stream: IO[bytes], options: EdiOptions, encoding: str) -> Iterator[st
         if total > options.limits.file_bytes:
             raise exceeded(f"the file is longer than {options.limits.file_bytes} bytes", options.limits.file_bytes, "file_bytes")
         text = _decoded(decoder, data, encoding, total, final=False)
-        yield text.removeprefix(_BOM) if is_first else text
+        if text:  # a block may end inside the only character it holds
+            yield text.removeprefix(_BOM) if is_first else text
         is_first = False
     if is_first:
         raise unreadable("the file is empty", "Send the file again.", code="FILE-EMPTY")

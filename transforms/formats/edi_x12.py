@@ -20,10 +20,8 @@ def read(open_binary: OpenBinary, options: X12Options) -> Iterator[RawBatch]:
     with open_binary() as stream:
         reader = X12Reader(options, in_turns=holds_several(stream, b"ISA"))
     with open_binary() as stream:
-        for _ in reader.lines(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)):
-            if reader.rows.is_full:
-                yield reader.rows.take({})
-    reader.raise_faults()
+        yield from reader.batches(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding))
+    reader.report.raise_faults(fragments=options.envelope == "optional")
     yield reader.rows.take(reader.reading(), tuple(reader.told()))
 
 
@@ -37,14 +35,13 @@ def observe(open_binary: OpenBinary, options: X12Options) -> Iterator[dict[str, 
             if reader.rows.is_full:
                 reader.rows.take({})
             yield from observations(line, heading, options, number)
-    reader.raise_faults()
+    reader.report.raise_faults(fragments=options.envelope == "optional")
 
 
 def examine(open_binary: OpenBinary, options: X12Options) -> Report:
     """Return what the file's envelope says, all faults in it. Raises DeliveryError when not even an envelope can be read."""
     reader = X12Reader(options)
     with open_binary() as stream:
-        for _ in reader.lines(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)):
-            if reader.rows.is_full:
-                reader.rows.take({})
+        for _ in reader.batches(blocks(stream, options, "utf-8" if options.encoding == "auto" else options.encoding)):
+            pass
     return reader.report

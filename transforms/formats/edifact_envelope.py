@@ -3,8 +3,9 @@
 Never reads a message's content; an interchange without its end is a truncated file.
 """
 
+from transforms.formats.edi_numbers import says
 from transforms.formats.edi_report import Fault, Level, Report
-from transforms.formats.edifact_tokens import take
+from transforms.formats.edifact_tokens import released
 
 _TEST_AT = 11  # element 0035 of UNB
 
@@ -19,23 +20,25 @@ class Envelope:
         self.message_began = 0
         self._groups = 0
         self._seen: set[str] = set()
+        self._used: set[tuple[str, ...]] = set()
         self.is_test = False
         self.component = ":"
 
     def _at(self, segment: list[str], number: int, part: int = 0) -> str:
         components = segment[number].split(self.component) if len(segment) > number else []
-        return take(components[part]).strip() if len(components) > part else ""
+        return released(components[part]).strip() if len(components) > part else ""
 
     def open_interchange(self, segment: list[str], at: int) -> None:
         """Begin an interchange at UNB."""
         self._close_open("UNB", at)
-        parties = [take(segment[n]).strip() if len(segment) > n else "" for n in (2, 3)]
+        parties = [released(segment[n]).strip() if len(segment) > n else "" for n in (2, 3)]
         control = self._at(segment, 5)
         self.interchange = level = Level("UNB", control, header=(parties[0], parties[1]))
         level.details = (
-            take(segment[1]) if len(segment) > 1 else "",
+            self._at(segment, 4),
+            self._at(segment, 4, 1),
+            released(segment[1]) if len(segment) > 1 else "",
             "1" if self._at(segment, _TEST_AT) == "1" else "",
-            self.component,
         )
         self._groups, self._seen = 0, set()
         self.is_test = self._at(segment, _TEST_AT) == "1"
@@ -43,8 +46,9 @@ class Envelope:
             level.add(Fault("UNB 0020 (control reference) is missing", "13", "UNB", element=5, at=at))
         if not self._at(segment, 1, 1):
             self.report.note("UNB 0002 (syntax version) is missing")
-        if control in {i.control for i in self.report.interchanges if i.header == level.header}:
+        if (*level.header, control) in self._used:
             level.add(Fault(f"UNB 0020 {control} occurs twice in this file", "26", "UNB", element=5, value=control, at=at))
+        self._used.add((*level.header, control))
         self.report.interchanges.append(level)
 
     def close_interchange(self, segment: list[str], at: int) -> None:
@@ -56,7 +60,7 @@ class Envelope:
             return
         said, control = self._at(segment, 1), self._at(segment, 2)
         count = self._groups or len(level.parts)
-        if not _same_number(said, count):
+        if not says(said, count):
             level.add(Fault(f"UNZ says {said} messages, there are {count}", "29", "UNZ", element=1, value=said, at=at))
         if control != level.control:
             message = f"UNZ reference {control} is not that of UNB, {level.control}"
@@ -70,7 +74,7 @@ class Envelope:
         """Begin a message at UNH and return its level; its header is the parts of S009."""
         self._close_open("UNH", at)
         kind, control = self._at(segment, 2), self._at(segment, 1)
-        parts = take(segment[2]).split(self.component) if len(segment) > 2 else []  # noqa: PLR2004 - S009
+        parts = released(segment[2]).split(self.component) if len(segment) > 2 else []  # noqa: PLR2004 - S009
         self.message = level = Level(kind, control, header=tuple(parts))
         self.message_began = at
         (self.interchange or self._owner("UNH", at)).parts.append(level)
@@ -86,7 +90,7 @@ class Envelope:
             self._owner("UNT", at).add(Fault("UNT without UNH", "15", "UNT", at=at))
             return
         said, control, count = self._at(segment, 1), self._at(segment, 2), at - self.message_began + 1
-        if not _same_number(said, count):
+        if not says(said, count):
             message = f"UNT {said} against {count} segments (message {level.control})"
             level.add(Fault(message, "29", "UNT", count, element=1, value=said, at=at))
         if control != level.control:
@@ -122,7 +126,3 @@ class Envelope:
             nameless.add(Fault(f"{what} stands outside an interchange", "15", what, at=at))
         self.report.interchanges.append(nameless)
         return nameless
-
-
-def _same_number(said: str, count: int) -> bool:
-    return said.isascii() and said.isdigit() and int(said) == count

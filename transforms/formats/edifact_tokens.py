@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from schemas.rejections import escape_value
+from transforms.formats.edi_items import Items, end_of_segments, in_items, next_start, segments, without_noise
 from transforms.formats.edi_report import unreadable
 from transforms.formats.edi_text import NOISE
 from transforms.formats.limits import exceeded
@@ -45,94 +46,88 @@ def from_una(una: str) -> Separators:
     return Separators(component, element, decimal if decimal in ".," else ".", release.strip(" "), terminator)
 
 
-def take(text: str) -> str:
+def released(text: str) -> str:
     """Return a component as data: its released characters as they are."""
     return _RELEASED.sub(lambda found: chr(ord(found[0]) - _PRIVATE), text) if not text.isascii() else text
 
 
 class Segments:
-    """The segments of EDIFACT text in order, each a list of elements whose components are still together."""
+    """The segments of EDIFACT text in order, each a list of elements whose components are still together.
 
-    def __init__(self, pieces: Iterator[str], limit: int, *, fragments: bool) -> None:
-        self._pieces, self._limit, self._fragments = pieces, limit, fragments
-        self._raw = ""
+    With `items` line items come as `Items` where they stand whole in the text at hand. `unfinished` is what a file ends with that
+    is no end: a release character that releases nothing.
+    """
+
+    def __init__(self, pieces: Iterator[str], limit: int, *, fragments: bool, items: bool = False) -> None:
+        self._pieces, self._limit, self._fragments, self._items = pieces, limit, fragments, items
+        self._text, self._at = "", 0
         self.separators = _STANDARD
+        self.unfinished = ""
 
-    def __iter__(self) -> Iterator[list[str]]:
+    def __iter__(self) -> Iterator[list[str] | Items]:
         while self._fill():
             self.separators = self._found()
             yield from self._interchange()
 
     def _fill(self) -> bool:
-        self._raw = self._raw.lstrip(NOISE)
-        while len(self._raw) < _HEAD and (more := next(self._pieces, "")):
-            self._raw = (self._raw + more).lstrip(NOISE)
-        return bool(self._raw)
+        self._at = without_noise(self._text, self._at)
+        while len(self._text) - self._at < _HEAD and self._more():
+            self._at = without_noise(self._text, self._at)
+        return self._at < len(self._text)
+
+    def _more(self) -> bool:
+        """Read on; False at the end of the file."""
+        more = next(self._pieces, "")
+        self._text, self._at = self._text[self._at :] + more, 0
+        return bool(more)
 
     def _found(self) -> Separators:
-        if self._raw.startswith("UNA"):
-            found = from_una(self._raw[:_UNA_LENGTH])
-            self._raw = self._raw[_UNA_LENGTH:]
+        head = self._text[self._at : self._at + _HEAD]
+        if head.startswith("UNA"):
+            found = from_una(head[:_UNA_LENGTH])
+            self._at += _UNA_LENGTH
             return found
         starts = _STARTS if self._fragments else ("UNB",)
-        if not any(self._raw.startswith(start + _STANDARD.element) for start in starts):
+        if not any(head.startswith(start + _STANDARD.element) for start in starts):
             raise unreadable(
-                f"segment 1: not UNA or UNB but {escape_value(self._raw[:10])!r} begins this file: this is no EDIFACT interchange",
+                f"segment 1: not UNA or UNB but {escape_value(head[:10])!r} begins this file: this is no EDIFACT interchange",
                 'Send the whole interchange; envelope = "optional" reads a message without one.',
-                value=self._raw[:20],
+                value=head[:20],
             )
         # some senders end segments with a line feed, and say so nowhere
-        ends_lines = "'" not in self._raw[:_HEAD] and "\n" in self._raw[:_HEAD]
+        ends_lines = "'" not in head and "\n" in head
         return _STANDARD._replace(terminator="\n") if ends_lines else _STANDARD
 
-    def _interchange(self) -> Iterator[list[str]]:
+    def _interchange(self) -> Iterator[list[str] | Items]:
         """Yield segments up to the next UNA, whose text stays in hand, or to the end of the file."""
         element, terminator, release = self.separators.element, self.separators.terminator, self.separators.release
-        rest, number = "", 0
         while True:
-            rest += self._released(release)
-            parts = rest.split(terminator)
-            rest = parts.pop()
-            for at, part in enumerate(parts):
-                text = part.strip(NOISE)
-                if not text:
-                    continue
-                if text[:3] == "UNA":
-                    self._raw = _put_back(terminator.join([part.lstrip(NOISE), *parts[at + 1 :], rest]), release) + self._raw
-                    return
-                number += 1
-                yield text.split(element)
-            if len(rest) > self._limit:
+            self._at = without_noise(self._text, self._at)
+            if self._text.startswith("UNA", self._at):
+                return
+            following = next_start(self._text, self._at, "UNA", terminator, release)
+            end = following if following >= 0 else end_of_segments(self._text, self._at, terminator, release)
+            if end > self._at:
+                body, self._at = set_apart(self._text[self._at : end], release), end
+                yield from in_items(body, element, terminator) if self._items else segments(body, element, terminator)
+            elif len(self._text) - self._at > self._limit:
                 raise exceeded(f"a segment is longer than {self._limit} characters", self._limit, "line_bytes")
-            more = next(self._pieces, "")
-            if not more:
+            elif not self._more():
                 break
-            self._raw += more
-        if self._raw:
-            raise unreadable(
-                f"segment {number + 1}: at the end of file stands a release character, {escape_value(self._raw)!r}, alone",
-                "Send the whole file again.",
-                line=number + 1,
-                code="FILE-TRUNCATED",
-            )
-        if text := rest.strip(NOISE):
+        text, self._at = set_apart(self._text[self._at :], release), len(self._text)
+        if release and text.endswith(release):
+            self.unfinished = release
+        elif text := text.strip(NOISE):
             yield text.split(element)  # some senders leave out the terminator of the last segment
 
-    def _released(self, release: str) -> str:
-        """Return the text in hand with what is released set apart; a release character at its end waits for the next block."""
-        text, self._raw = self._raw, ""
-        if not release or release not in text:
-            return text
-        done = re.sub(re.escape(release) + "(.)", _set_apart, text, flags=re.DOTALL)
-        if done.endswith(release):
-            done, self._raw = done[:-1], release
-        return done
+
+def set_apart(text: str, release: str) -> str:
+    """Return the text with what is released set apart."""
+    if not release or release not in text:
+        return text
+    return re.sub(re.escape(release) + "(.)", _set_apart, text, flags=re.DOTALL)
 
 
 def _set_apart(found: re.Match[str]) -> str:
     point = ord(found[1])
     return chr(_PRIVATE + point) if point < 0x10000 else found[1]  # noqa: PLR2004 - no separator is beyond
-
-
-def _put_back(text: str, release: str) -> str:
-    return _RELEASED.sub(lambda found: release + chr(ord(found[0]) - _PRIVATE), text)

@@ -5,6 +5,7 @@ Never imports a reader or a frame library: configuration is checked without load
 
 import codecs
 import re
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -93,6 +94,11 @@ class ReaderOptions(BaseModel):
             msg = "`first_row` is the row of the first record: it must be below the header"
             raise ValueError(msg)
         return self
+
+    def inside(self) -> Self:
+        """Return the options for what an archive holds: it keeps the limit of unpacked files instead of the file's."""
+        limits = replace(self.limits, file_bytes=self.limits.unpacked_bytes)
+        return self.model_copy(update={"limits": limits, "archive": "none", "member": ()})
 
     @model_validator(mode="after")
     def _members_need_an_archive(self) -> Self:

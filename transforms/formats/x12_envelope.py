@@ -6,6 +6,7 @@ Never reads a message's content; an interchange without its end is a truncated f
 import re
 from collections.abc import Collection
 
+from transforms.formats.edi_numbers import says
 from transforms.formats.edi_report import Fault, Level, Report
 from transforms.formats.x12_tokens import Delimiters
 
@@ -29,6 +30,7 @@ class Envelope:
         self.message: Level | None = None
         self.message_began = 0
         self._seen_messages: set[str] = set()
+        self._used: set[tuple[str, ...]] = set()
         self.is_test = False
 
     def open_interchange(self, segment: list[str], delimiters: Delimiters, at: int) -> None:
@@ -40,10 +42,11 @@ class Envelope:
             "ISA", fields[12].strip(), header=(sender, receiver), details=(fields[8], fields[9], fields[11], fields[14])
         )
         self.is_test = fields[14] == "T"
-        if level.control and level.control in {i.control for i in self.report.interchanges if i.header == level.header}:
+        if level.control and (*level.header, level.control) in self._used:
             level.add(
                 Fault(f"ISA13 {level.control} occurs twice in this file", "025", "ISA", element=13, value=level.control, at=at)
             )
+        self._used.add((*level.header, level.control))
         self.report.interchanges.append(level)
         self.report.delimiters = "".join(delimiters[:3])
         tolerated = "ISA-WIDTH" in self._tolerate
@@ -70,7 +73,7 @@ class Envelope:
             return
         said, control = _element(segment, 1), _element(segment, 2)
         level.said = said
-        if not _same_number(said, len(level.parts)):
+        if not says(said, len(level.parts)):
             level.add(Fault(f"IEA01 says {said} groups, there are {len(level.parts)}", "021", "IEA", element=1, value=said, at=at))
         if control.strip() != level.control:
             level.add(Fault(f"IEA02 {control} is not ISA13 {level.control}", "001", "IEA", element=2, value=control, at=at))
@@ -91,7 +94,7 @@ class Envelope:
             return
         said, control = _element(segment, 1), _element(segment, 2)
         level.said = said
-        if not _same_number(said, len(level.parts)):
+        if not says(said, len(level.parts)):
             level.add(Fault(f"GE01 says {said} messages, there are {len(level.parts)}", "5", "GE", element=1, value=said, at=at))
         if control != level.control:
             level.add(Fault(f"GE02 {control} is not GS06 {level.control}", "4", "GE", element=2, value=control, at=at))
@@ -127,7 +130,7 @@ class Envelope:
             return
         said, control, count = _element(segment, 1), _element(segment, 2), at - self.message_began + 1
         level.said = said
-        if not _same_number(said, count):
+        if not says(said, count):
             message = f"SE01 says {said} segments, there are {count} (ST02 {level.control})"
             tolerated = "SE01" in self._tolerate
             level.add(Fault(message, "4", "SE", count, element=1, value=said, at=at, tolerated=tolerated))
@@ -173,7 +176,3 @@ class Envelope:
 
 def _element(segment: list[str], number: int) -> str:
     return segment[number] if len(segment) > number else ""
-
-
-def _same_number(said: str, count: int) -> bool:
-    return said.isascii() and said.isdigit() and int(said) == count

@@ -4,12 +4,17 @@ Never adds quantities, and never reads another transaction set.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
-from transforms.formats.edi_lines import Heading, Line, Quantity, Rows
+from schemas.records import RawBatch
+from transforms.formats.edi_lines import Heading, Line, Quantity
+from transforms.formats.edi_numbers import amount, says, total
 from transforms.formats.edi_options import X12_PURPOSES, X12_QUANTITIES, X12Options
 from transforms.formats.edi_report import Fault, Level, Report
+from transforms.formats.edi_rows import Rows
+from transforms.formats.edi_stretches import Stretch, batches, line_items
 from transforms.formats.limits import exceeded
 from transforms.formats.x12_elements import (
     ENVELOPE,
@@ -18,16 +23,18 @@ from transforms.formats.x12_elements import (
     LINE_DATES,
     OTHER_PRICES,
     OUR_COST,
-    as_number,
+    Plan,
     element_at,
+    first_wrong_qualifier,
     is_date,
+    plan_of,
 )
 from transforms.formats.x12_envelope import Envelope
+from transforms.formats.x12_shapes import X12Shapes
 from transforms.formats.x12_tokens import Segments
 
 _SEGMENT_ID = re.compile(r"[A-Z][A-Z0-9]{1,2}")
 _MOST_PLANS = 1_000  # of different patterns of qualifiers
-_QUALIFIER = re.compile(r"[A-Z0-9]{2}")
 
 
 class X12Reader:
@@ -40,10 +47,11 @@ class X12Reader:
         self._kinds: dict[str, str] = {**X12_QUANTITIES, **options.quantities}
         self._fragments = options.envelope == "optional"
         self._envelope = Envelope(self.report, options.tolerate, fragments=self._fragments)
-        self._at = 0
+        self._at = self._line_count = 0
         self._part = ":"
         self._is_stock_seen = self._is_stock = False
-        self._plans: dict[tuple[str, ...], tuple[tuple[str, int], ...]] = {}
+        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._model_reader: X12Reader | None = None
         self._message: Level | None = None
         self._reset_message()
         skus, gtins = options.sku_qualifiers, options.gtin_qualifiers
@@ -59,29 +67,74 @@ class X12Reader:
 
     def lines(self, pieces: Iterator[str]) -> Iterator[tuple[Line, Heading]]:
         """Yield each line item once it is complete; its rows are in `rows` by then."""
-        segments = Segments(pieces, self._options.limits.line_bytes, fragments=self._fragments)
-        content, known = self._content, KNOWN
-        for segment in segments:
-            self._at += 1
-            tag = segment[0]
-            if tag == "LIN":
-                if self._line is not None:
-                    yield self._finished()
-                self._lin(segment)
-            elif tag in content:
-                if self._is_stock or self._stock():
-                    content[tag](segment)
-            elif tag not in known:
-                if self._line is not None and tag in ENVELOPE:
-                    yield self._finished()
-                self._other(tag, segment, segments)
-        if self._line is not None:
-            yield self._finished()
-        self._envelope.end(self._at)
+        self._segments = Segments(pieces, self._options.limits.line_bytes, fragments=self._fragments)
+        return line_items(self._segments, self)
 
-    def _other(self, tag: str, segment: list[str], segments: Segments) -> None:
+    def batches(self, pieces: Iterator[str]) -> Iterator[RawBatch]:
+        """Yield the rows in batches, but for those that `rows` still has at the end."""
+        self._segments = Segments(pieces, self._options.limits.line_bytes, fragments=self._fragments, items=True)
+        return batches(self._segments, self)
+
+    def segment(self, segment: list[str]) -> tuple[Line, Heading] | None:
+        """Take one segment; return the line item that it ends."""
+        self._at += 1
+        tag = segment[0]
+        finished = self._finished() if self._line is not None and (tag == "LIN" or tag in ENVELOPE) else None
+        if tag == "LIN":
+            self._lin(segment)
+        elif tag in self._content:
+            if self._is_stock or self._stock():
+                self._content[tag](segment)
+        elif tag not in KNOWN:
+            self._other(tag, segment)
+        return finished
+
+    def end(self) -> tuple[Line, Heading] | None:
+        """Take the end of the file; return the line item that it ends."""
+        finished = self._finished() if self._line is not None else None
+        self._envelope.end(self._at)
+        return finished
+
+    @property
+    def room(self) -> int:
+        """How many line items may be taken together."""
+        return self._options.limits.rows - self._line_count if self._is_stock and self._is_read() else 0
+
+    def begin_model(self) -> X12Shapes:
+        """Return what reads models of line items under the present heading."""
+        reader = self._model_reader = self._model_reader or X12Reader(self._options)
+        heading, part = self._heading, self._part
+        return X12Shapes(self._options, heading, part, lambda model: reader.model_rows(model, heading, part))
+
+    def model_rows(self, model: Sequence[list[str]], heading: Heading, component: str) -> list[list[Any]] | None:
+        """Return the rows of one line item, which is a model; None when anything is wrong with it or it has no quantity."""
+        self._message = level = Level("846", "", is_stock=True)
+        self._is_stock, self._part, self._line_count = True, component, 0
+        self._reset_message()
+        self._heading = heading
+        for segment in model:
+            self.segment(segment)
+        self._finished()
+        rows = self.rows.alone()
+        return rows if self._has_quantity and not level.faults else None
+
+    def add(self, stretch: Stretch) -> None:
+        """Take the rows of line items that were made together."""
+        if self._line is not None:
+            self._finished()
+        self.rows.extend(stretch.columns, after=self._at)
+        self._at += stretch.segments
+        self._line_count += stretch.items
+        for code, texts in stretch.quantities:
+            found = total(texts)
+            self._total += found
+            if self._kinds.get(code) == "available":
+                self._total_available += found
+        self._has_quantity = self.report.has_quantities = self._is_stock_seen = True
+
+    def _other(self, tag: str, segment: list[str]) -> None:
         if tag in ENVELOPE:
-            self._enclosing(tag, segment, segments)
+            self._enclosing(tag, segment)
         elif not _SEGMENT_ID.fullmatch(tag):
             self._strange(tag)
 
@@ -105,7 +158,7 @@ class X12Reader:
         if owner is not None:
             owner.add(Fault(f"segment {self._at} stands in no transaction set", "022", at=self._at))
 
-    def _enclosing(self, tag: str, segment: list[str], segments: Segments) -> None:
+    def _enclosing(self, tag: str, segment: list[str]) -> None:
         envelope = self._envelope
         if tag == "ST":
             self._message = level = envelope.open_message(segment, self._at)
@@ -127,20 +180,21 @@ class X12Reader:
         elif tag == "ISA":
             self._message, self._is_stock = None, False
             self.rows.next_turn()
-            self._part = segments.delimiters.component or ":"
-            envelope.open_interchange(segment, segments.delimiters, self._at)
+            delimiters = self._segments.delimiters
+            self._part = delimiters.component or ":"
+            envelope.open_interchange(segment, delimiters, self._at)
         else:
             envelope.close_interchange(segment, self._at)
 
     def _reset_message(self) -> None:
         self._heading = Heading()
         self._line: Line | None = None
-        self._line_count_before = getattr(self, "_line_count", 0)
-        self._line_count = self._line_count_before
+        self._line_count_before = self._line_count
         self._has_bia = self._has_quantity = False
         self._purpose = "full"
         self._loop_location, self._in_loop, self._last_pending = "", False, False
-        self._total = self._total_available = 0.0
+        self._total: int | Fraction = 0
+        self._total_available: int | Fraction = 0
 
     def _end_message(self) -> None:
         """Judge a stock message as a whole."""
@@ -195,7 +249,7 @@ class X12Reader:
             self.report.is_partial = True
         if when and not is_date(when):
             self._fault(f"BIA04 {when!r} is not a date", "BIA", element=4, element_code="8", value=when)
-        self.report.purposes.append(code) if code not in self.report.purposes else None
+        self.report.add_purpose(code)
         time = (element_at(segment, 5) + "0000")[:4]
         self._heading = self._heading._replace(as_of=f"{when} {time}" if when else "", purpose=code)
 
@@ -244,19 +298,14 @@ class X12Reader:
         if not line.sku and line.gtin and not line.gtin.isdigit():
             line.sku = line.gtin  # a SKU under a barcode's qualifier
 
-    def _plan(self, pattern: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    def _plan(self, pattern: tuple[str, ...]) -> Plan:
         """Return which element gives which field, for lines with these qualifiers; suppliers use few patterns."""
-        places: dict[str, int] = {}
-        for number, code in enumerate(pattern):
-            if code and code not in places:
-                places[code] = 2 * number + 3
-            if code and not _QUALIFIER.fullmatch(code):
-                at = 2 * number + 2
-                told = f"LIN{at:02} {code!r} is no qualifier: pairs are shifted"
-                self._fault(told, "LIN", element=at, element_code="7", value=code)
-                return ()
-        found = [(name, next((places[c] for c in codes if c in places), 0)) for name, codes in self._wanted]
-        plan = tuple((name, at) for name, at in found if at)
+        if number := first_wrong_qualifier(pattern):
+            code = pattern[number // 2 - 1]
+            told = f"LIN{number:02} {code!r} is no qualifier: pairs are shifted"
+            self._fault(told, "LIN", element=number, element_code="7", value=code)
+            return ()
+        plan = plan_of(pattern, self._wanted)
         if len(self._plans) < _MOST_PLANS:
             self._plans[pattern] = plan
         return plan
@@ -272,7 +321,7 @@ class X12Reader:
             unit = unit.split(self._part)[0]
         kind = self._kinds.get(code, "unmapped")
         line.quantities.append(Quantity(kind, code, text.strip(), unit, self._loop_location, "", self._at))
-        number = int(text) if text.isascii() and text.isdigit() else as_number(text.strip())
+        number = amount(text.strip())
         self._total += number
         if kind == "available":
             self._total_available += number
@@ -323,8 +372,7 @@ class X12Reader:
         line = self._line
         if line is None or not line.quantities or element_at(segment, 1) not in LINE_DATES:
             return
-        when = element_at(segment, 2)
-        line.quantities[-1] = line.quantities[-1]._replace(date=when)
+        line.quantities[-1] = line.quantities[-1]._replace(date=element_at(segment, 2))
 
     def _ls(self, _segment: list[str]) -> None:
         self._in_loop = self._line is not None
@@ -335,37 +383,17 @@ class X12Reader:
     def _ctt(self, segment: list[str]) -> None:
         said, hashed = element_at(segment, 1), element_at(segment, 2)
         count = self._line_count - self._line_count_before
-        if not (said.isdigit() and int(said) == count):
+        if not says(said, count):
             tolerated = "CTT01" in self._options.tolerate
             self._fault(f"CTT01 {said} against {count} LIN", "CTT", element=1, element_code="7", value=said, tolerated=tolerated)
-        if hashed and as_number(hashed) not in (self._total, self._total_available):
-            self.report.note(f"segment {self._at}: CTT02 {hashed} is not the sum of the quantities ({self._total:g})")
-
-    def raise_faults(self) -> None:
-        """Raise DeliveryError for what the file has wrong, unless it holds no stock at all and is whole."""
-        error = self.report.error()
-        if error is None:
-            return
-        if self._fragments and not self.report.has_quantities and not any(f.rule == "FILE-TRUNCATED" for f in self.report.faults):
-            self.report.note(f"nothing of it is stock, so its faults do not matter: {error.message}")
-            return
-        raise error
+        if hashed and amount(hashed) not in (self._total, self._total_available):
+            self.report.note(f"segment {self._at}: CTT02 {hashed} is not the sum of the quantities ({float(self._total):g})")
 
     def told(self) -> list[str]:
         """Return the notes for people, tolerated faults first."""
-        kinds = [f"{count} message(s) {kind}: not an 846, ignored" for kind, count in self.report.other_messages.items()]
-        tolerated = [f"tolerated: {fault.message}" for fault in self.report.faults if fault.tolerated]
-        test = (
-            ["ISA15 = T: a test interchange changes nothing"] if self._envelope.is_test and self._options.test == "ignore" else []
-        )
-        return [*tolerated, *test, *kinds, *self.report.notes]
+        is_left_out = self._envelope.is_test and self._options.test == "ignore"
+        return self.report.told("846", "ISA15 = T: a test interchange changes nothing" if is_left_out else "")
 
     def reading(self) -> dict[str, Any]:
         """Return how the file was read, JSON-ready: separators, interchanges, purposes, and whether it changes stock at all."""
-        found: dict[str, Any] = {"syntax": "X12", "delimiters": self.report.delimiters, "interchanges": self.report.keys}
-        found["purposes"] = self.report.purposes
-        if self.report.is_partial:
-            found["partial"] = True
-        if not self._is_stock_seen:
-            found["ignored"] = "; ".join(self.told()) or "the file holds no 846"
-        return found
+        return self.report.reading("X12", "" if self._is_stock_seen else "; ".join(self.told()) or "the file holds no 846")

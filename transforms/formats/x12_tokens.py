@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from schemas.rejections import escape_value
+from transforms.formats.edi_items import Items, end_of_segments, in_items, next_start, segments, without_noise
 from transforms.formats.edi_report import unreadable
 from transforms.formats.edi_text import NOISE
 from transforms.formats.limits import exceeded
@@ -57,62 +58,63 @@ def guess_delimiters(head: str) -> Delimiters | None:
 class Segments:
     """The segments of X12 text in order, each a list of elements; `delimiters` are those of the present one.
 
-    `fragments` allows text that begins with a message instead of an interchange.
+    `fragments` allows text that begins with a message instead of an interchange. With `items` line items come as `Items` where
+    they stand whole in the text at hand.
     """
 
-    def __init__(self, pieces: Iterator[str], limit: int, *, fragments: bool) -> None:
-        self._pieces, self._limit, self._fragments = pieces, limit, fragments
-        self._rest = ""
+    def __init__(self, pieces: Iterator[str], limit: int, *, fragments: bool, items: bool = False) -> None:
+        self._pieces, self._limit, self._fragments, self._items = pieces, limit, fragments, items
+        self._text, self._at = "", 0
         self.delimiters = Delimiters("", "", "", 0)
 
-    def __iter__(self) -> Iterator[list[str]]:
+    def __iter__(self) -> Iterator[list[str] | Items]:
         while self._fill():
             self.delimiters = self._found()
             yield from self._interchange()
 
     def _fill(self) -> bool:
         """Have enough text for an ISA in hand; False at the end."""
-        self._rest = self._rest.lstrip(NOISE)
-        while len(self._rest) < _LONGEST_ISA and (more := next(self._pieces, "")):
-            self._rest = (self._rest + more).lstrip(NOISE)
-        return bool(self._rest)
+        self._at = without_noise(self._text, self._at)
+        while len(self._text) - self._at < _LONGEST_ISA and self._more():
+            self._at = without_noise(self._text, self._at)
+        return self._at < len(self._text)
+
+    def _more(self) -> bool:
+        """Read on; False at the end of the file."""
+        more = next(self._pieces, "")
+        self._text, self._at = self._text[self._at :] + more, 0
+        return bool(more)
 
     def _found(self) -> Delimiters:
-        if self._rest.startswith("ISA"):
-            return find_delimiters(self._rest)
-        guessed = guess_delimiters(self._rest) if self._fragments else None
+        head = self._text[self._at : self._at + 2 * _LONGEST_ISA]
+        if head.startswith("ISA"):
+            return find_delimiters(head)
+        guessed = guess_delimiters(head) if self._fragments else None
         if guessed is None:
             raise unreadable(
                 "segment 1: there is no ISA: this is no X12 interchange",
                 'Send the whole interchange; envelope = "optional" reads a message without one.',
-                value=self._rest[:20],
+                value=head[:20],
             )
         return guessed
 
-    def _interchange(self) -> Iterator[list[str]]:
+    def _interchange(self) -> Iterator[list[str] | Items]:
         """Yield segments up to the next ISA, whose text stays in hand, or to the end of the file."""
         element, terminator = self.delimiters.element, self.delimiters.terminator
         is_first = True
         while True:
-            parts = self._rest.split(terminator)
-            self._rest = parts.pop()
-            for at, part in enumerate(parts):
-                text = part.strip(NOISE)
-                if not text:
-                    continue
-                if text[0] == "I" and text[:3] == "ISA" and not is_first:
-                    self._rest = terminator.join([*parts[at:], self._rest])
-                    return
-                is_first = False
-                yield text.split(element)
-            if len(self._rest) > self._limit:
+            self._at = without_noise(self._text, self._at)
+            if not is_first and self._text.startswith("ISA", self._at):
+                return
+            following = next_start(self._text, self._at, "ISA", terminator)
+            end = following if following >= 0 else end_of_segments(self._text, self._at, terminator)
+            if end > self._at:
+                body, self._at, is_first = self._text[self._at : end], end, False
+                yield from in_items(body, element, terminator) if self._items else segments(body, element, terminator)
+            elif len(self._text) - self._at > self._limit:
                 raise exceeded(f"a segment is longer than {self._limit} characters", self._limit, "line_bytes")
-            more = next(self._pieces, "")
-            if not more:
+            elif not self._more():
                 break
-            self._rest += more
-        text, self._rest = self._rest.strip(NOISE), ""
-        if text[:3] == "ISA" and not is_first:
-            self._rest = text
-        elif text:
+        text, self._at = self._text[self._at :].strip(NOISE), len(self._text)
+        if text:
             yield text.split(element)  # some senders leave out the terminator of the last segment

@@ -18,7 +18,12 @@ def lines(count: int) -> list[str]:
 
 
 def invrpt(
-    *body: str, control: str = "905", una: str = "UNA:+.? '", said: int | None = None, kind: str = "INVRPT:D:96A:UN:EAN004"
+    *body: str,
+    control: str = "905",
+    una: str = "UNA:+.? '",
+    said: int | None = None,
+    kind: str = "INVRPT:D:96A:UN:EAN004",
+    encoding: str = "latin-1",
 ) -> bytes:
     """One interchange with one message of these segments between BGM and UNT."""
     inside = [f"UNH+1+{kind}", "BGM+35+STK1+9", "DTM+137:20261123:102", *body]
@@ -28,4 +33,4 @@ def invrpt(
         f"UNT+{said or len(inside) + 1}+1",
         f"UNZ+1+{control}",
     ]
-    return (una + "'".join(segments) + "'").encode("latin-1")
+    return (una + "'".join(segments) + "'").encode(encoding)

@@ -1,6 +1,7 @@
 """The EDI readers on small messages: what a row is, which quantity counts, where stock lies, and what is refused."""
 
 import io
+import time
 import tracemalloc
 
 import pytest
@@ -9,8 +10,8 @@ from pydantic import ValidationError
 from schemas.errors import DeliveryError
 from tests.unit.formats.edi_making import invrpt, lines, x12
 from transforms.formats import edi_x12, edifact
-from transforms.formats.edi_lines import HEADER
 from transforms.formats.edi_options import EdifactOptions, X12Options
+from transforms.formats.edi_rows import HEADER
 
 
 def rows(content: bytes, *columns: str, **options):
@@ -128,6 +129,46 @@ def test_33_is_available_in_x12_and_nothing_in_edifact():
 
 def test_latin_1_is_read_where_unb_names_it():
     assert rows(invrpt("LIN+1++Ä1:SA", "QTY+145:4"), "supplier_sku") == [("Ä1",)]
+
+
+@pytest.mark.parametrize("digits", [400, 5_000])
+def test_a_number_of_any_length_is_no_count_and_no_crash(digits):
+    long = "9" * digits
+    assert rows(x12("LIN**VP*A", f"QTY*33*{long}", "LIN**VP*B", "QTY*33*1", f"CTT*2*{long}"), "available") == [(long,), ("1",)]
+    for content, code in (
+        (x12("LIN**VP*A", "QTY*33*1", said=long), "EDI-ENVELOPE"),
+        (x12("LIN**VP*A", "QTY*33*1", f"CTT*{long}"), "EDI-SEGMENT"),
+        (x12("LIN**VP*A", "QTY*33*1").replace(b"GE*1", b"GE*" + long.encode()), "EDI-ENVELOPE"),
+        (invrpt("LIN+1++A:SA", "QTY+145:1", said=long), "EDI-ENVELOPE"),
+        (invrpt("LIN+1++A:SA", "QTY+145:1", f"CNT+2:{long}"), "EDI-SEGMENT"),
+    ):
+        assert refusal(content).code == code
+
+
+def test_a_hash_total_of_decimals_is_exact():
+    body = ("LIN**VP*A", "QTY*33*0.1", "LIN**VP*B", "QTY*33*0.2")
+    batch = list(edi_x12.read(lambda: io.BytesIO(x12(*body, "CTT*2*0.3")), X12Options()))[-1]
+    assert batch.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "one"),
+    [(edi_x12, X12Options(), x12(*lines(1))), (edifact, EdifactOptions(), invrpt("LIN+1++A:SA", "QTY+145:1"))],
+)
+def test_a_file_of_many_small_interchanges_takes_no_longer_for_each(module, options, one):
+    def seconds(count: int) -> float:
+        content = b"".join(one.replace(b"905", b"%03d" % (number % 1000)) for number in range(count))
+        began = time.process_time()
+        module.examine(lambda: io.BytesIO(content), options)
+        return time.process_time() - began
+
+    seconds(10)
+    assert seconds(4_000) < 24 * seconds(500)
+
+
+def test_a_block_that_ends_inside_a_character_is_no_end():
+    content = x12("LIN**VP*Ä€1", "QTY*33*1", *lines(20))
+    assert rows(content, *HEADER, block_bytes=1) == rows(content, *HEADER)
 
 
 def test_a_wrong_table_of_quantities_is_a_mistake_of_the_feed():
