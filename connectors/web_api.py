@@ -15,13 +15,14 @@ from urllib.parse import parse_qsl, urlencode, urljoin
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.addresses import AllowList, Lookup, WebAddress, parse_address, parse_host
-from connectors.http import JsonClient, is_loopback, retry_after_seconds
+from connectors.http import is_loopback, retry_after_seconds
 from connectors.spool import Limits, spool_stream
 from connectors.tls import client_context
 from connectors.web_body import body_reader
 from connectors.web_login import host_of, login_headers
-from connectors.web_pages import Pages, member, read_page
-from schemas.connections import Connection, Secret
+from connectors.web_pages import Pages, as_utf8, member, read_page
+from connectors.web_token import client_token
+from schemas.connections import Connection
 from schemas.durations import Duration
 from schemas.errors import ConfigError, CredentialsError, DeliveryError, PermanentError, TransientError
 from schemas.feed_config import Feed
@@ -128,8 +129,8 @@ class WebApiSource:
         while address is not None:
             body, headers = session.page(address)
             document, rows = read_page(body, self._options.rows, self._first.shown)
-            pages.add(document, rows, address.target, body)
-            yield body + b"\n"
+            pages.add(document, rows, address.origin + address.target)
+            yield as_utf8(body) + b"\n"
             address = self._following(address, document, headers, len(rows), pages)
         pages.check_total()
 
@@ -152,12 +153,15 @@ class WebApiSource:
             step = options.first + pages.count if options.paging == "page" else pages.rows
             return _with_query(address, {options.parameter or options.paging: str(step)})
         found = member(document, options.next) if options.next else None
+        is_last = found is None or found is False or found == ""
         if options.paging == "next":
-            link = found if isinstance(found, str) and found else _link_header(headers)
+            if not is_last and not isinstance(found, str):
+                raise PermanentError(f"{address.shown}: {options.next!r} is no address of a page", "Correct `next` of this source.")
+            link = _link_header(headers) if is_last else str(found)
             return self._linked(address, link) if link else None
-        if found in (None, "", False):
+        if is_last:
             return None
-        if not isinstance(found, str | int):
+        if isinstance(found, bool) or not isinstance(found, str | int):
             raise PermanentError(f"{address.shown}: {options.next!r} is no cursor", "Correct `next` of this source.")
         return _with_query(address, {options.parameter or "cursor": str(found)})
 
@@ -246,23 +250,12 @@ class _Session:
         return bytes(body)
 
     def _fresh_token(self) -> str:
-        """Return a token for the client's credentials (RFC 6749 §4.4). Raises CredentialsError."""
-        connection, options = self._connection, self._options
-        if connection is None or connection.password is None or not connection.login or options.token_url is None:
-            raise CredentialsError("token_url needs a connection with a client id and secret", "Write them as login and password.")
-        token = parse_address(options.token_url)
-        self._allowed.resolve(token, self._lookup)
-        client = JsonClient(token.origin, f"the token server {token.origin}")
-        try:
-            fields: dict[str, Secret | str] = {"grant_type": "client_credentials", "client_id": connection.login}
-            fields |= {"client_secret": connection.password} | ({"scope": options.scope} if options.scope else {})
-            answer = client.post_form(token.target, fields)
-        finally:
-            client.close()
-        found = answer.get("access_token") if isinstance(answer, dict) else None
-        if not isinstance(found, str) or not found:
-            raise CredentialsError(f"{token.shown} gave no access_token", "Check client id, secret and scope with the supplier.")
-        return found
+        """Return a token for the client's credentials. Raises as `client_token`."""
+        options = self._options
+        assert options.token_url is not None
+        address = parse_address(options.token_url)
+        ips = self._allowed.resolve(address, self._lookup)
+        return client_token(address, ips, self._connection, options.scope, self._patience, now=self._now)
 
     def _refused(self, address: WebAddress, status: int, headers: Mapping[str, str]) -> Exception:
         connection = self._connection
