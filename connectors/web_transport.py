@@ -77,7 +77,9 @@ def ask(
     with httpcore.ConnectionPool(ssl_context=context, max_connections=1, network_backend=backend) as pool:
         with web_errors(address, patience):
             method = "GET" if content is None else "POST"
-            answer = pool.handle_request(httpcore.Request(method, url, headers=sent, content=content, extensions={"timeout": waits}))
+            answer = pool.handle_request(
+                httpcore.Request(method, url, headers=sent, content=content, extensions={"timeout": waits})
+            )
         try:
             named = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in answer.headers}
             yield Answer(answer.status, named, _pieces(answer, address, patience))

@@ -208,7 +208,7 @@ def test_the_name_of_the_token_server_is_looked_up_once_and_only_the_checked_add
     [got] = fetch(WebApiSource(options, connection, lookup=lookup), feed({"type": "web_api", "url": here}), api.spool)
     assert got.size > 0
     assert asked == ["stock.invalid"] * 4  # the token, then three pages: each looked up where it is checked, and nowhere else
-    assert [r.target for r in api.plain.requests][0] == "/token"
+    assert api.plain.requests[0].target == "/token"
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_pages_in_another_encoding_are_one_file_all_the_same(api, encoding):
     answer = api.interface._page
 
     def encoded(request) -> bytes:
-        head, _, body = answer(request).partition(b"\r\n\r\n")
+        body = answer(request).partition(b"\r\n\r\n")[2]
         return reply(200, body.decode().encode(encoding), Content_Type="application/json")
 
     api.interface._page = encoded
