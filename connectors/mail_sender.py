@@ -88,7 +88,7 @@ def _pieces(header: str) -> list[str]:
     """Return what stands between the semicolons of a header, without comments; only its name where it is not well-formed.
 
     Quoted text is what the sender may have chosen (RFC 8601 §2.2: the address of the envelope): no sign in it has a meaning, and
-    what follows the closing quote belongs to the same word. Half a header proves nothing, so one that is too long counts as malformed.
+    what follows the closing quote belongs to the same word. Half a header proves nothing: one that is too long counts as malformed.
     """
     pieces, depth, quoted, escaped = [""], 0, False, False
     for one in header[: _LONGEST_RESULT + 1]:

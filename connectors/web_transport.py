@@ -64,8 +64,8 @@ def ask(
 ) -> Iterator[Answer]:
     """Give the answer to a GET, or to a POST of `content`, connected to the first of `ips` that takes the connection.
 
-    The headers of a POST tell its length. Raises TransientError (unreachable, silent, cut short), PermanentError (certificate). The body is read under the same
-    rules through `Answer.pieces`.
+    The headers of a POST tell its length. Raises TransientError (unreachable, silent, cut short), PermanentError (certificate).
+    The body is read under the same rules through `Answer.pieces`.
     """
     keep_headers_out_of_logs()
     sent = [(b"Host", address.authority.encode("ascii")), *((k.encode(), v.encode("latin-1")) for k, v in headers.items())]

@@ -161,3 +161,23 @@ def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path):
         of = feed({"type": "imap", "senders": ["a@b.example"], "authserv_id": "x"})
         with pytest.raises(PermanentError, match="certificate is not accepted"):
             fetch(load_source(of, server.connection(extra={})), of, tmp_path)
+
+
+@needs_dovecot
+def test_a_password_that_an_old_server_cannot_take_is_told_and_not_shown(tmp_path, monkeypatch):
+    from connectors import imap_session
+
+    connected = imap_session._connected
+
+    def old(*arguments):
+        box = connected(*arguments)
+        box.client.capabilities = ("IMAP4REV1",)
+        return box
+
+    monkeypatch.setattr(imap_session, "_connected", old)
+    with dovecot.running() as server:
+        of = feed({"type": "imap", "senders": ["a@b.example"], "authserv_id": "x"})
+        with pytest.raises(CredentialsError, match="plain characters only") as caught:
+            fetch(load_source(of, server.connection(password=Secret(f"{CANARY}-größe"))), of, tmp_path)
+    assert CANARY not in f"{caught.value} {caught.value.hint} {caught.value.detail}"
+    assert caught.value.__suppress_context__
