@@ -95,7 +95,7 @@ class SheetSession:
         raise AssertionError
 
     def _asked(self, ask: Callable[[], Result]) -> Result:
-        from google.auth.exceptions import GoogleAuthError
+        from google.auth.exceptions import GoogleAuthError, TransportError
         from requests.exceptions import JSONDecodeError, RequestException
 
         try:
@@ -106,6 +106,8 @@ class SheetSession:
             words = "Google answers with a web page instead of data"
             raise PermanentError(words, "Is a proxy between us and Google? Try the address by hand.") from None
         except GoogleAuthError as error:
+            if isinstance(error, TransportError) or error.retryable:
+                raise TransientError(f"Google cannot be reached ({type(error).__name__})", "It is tried again.") from None
             words = f"Google does not take the token any more ({type(error).__name__})"
             raise CredentialsError(words, f"Give consent again, or renew the key of {self._who}.") from None
         except RequestException as error:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.imap_session import sasl_xoauth2
+from connectors.oauth import access_token
 from connectors.registry import load_source
 from schemas.connections import Secret
 from schemas.errors import ConfigError, CredentialsError, PermanentError, TransientError
@@ -118,6 +119,26 @@ def test_a_token_endpoint_that_does_not_answer_is_worth_another_try(servers, tmp
     extra = {"authority": f"{dead}/contoso", "token_uri": f"{dead}/token", "keyfile": Secret(json.dumps(key))}
     with pytest.raises(TransientError, match="does not answer"):
         fetched(servers, tmp_path, login, **extra)
+
+
+@pytest.mark.parametrize("login", TOKEN_LOGINS)
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        ((429, {"error": "temporarily_unavailable"}), TransientError, "cannot answer now"),
+        ((429, {}), TransientError, "cannot answer now"),
+        ((503, "<html>"), TransientError, "cannot answer now"),
+        ((200, "<html>log in</html>"), PermanentError, "a web page"),
+        ((403, []), PermanentError, "a web page"),
+        ((200, {}), CredentialsError, "gave no token"),
+        ((200, {"access_token": 5}), CredentialsError, "gave no token"),
+    ],
+)
+def test_each_fault_of_a_token_endpoint_has_one_outcome(tmp_path, login, answer, error, words):
+    with tokens.running(tmp_path) as endpoint:
+        endpoint.answer = lambda _form: answer
+        with pytest.raises(error, match=words):
+            access_token(endpoint.connection(1, keyfile=Secret(tokens.service_key(endpoint))), login)
 
 
 @needs_dovecot
