@@ -3,6 +3,7 @@
 Never declares or expands an entity, reads a DTD, or follows an inclusion.
 """
 
+import re
 from collections.abc import Iterator
 from xml.parsers import expat  # guarded as defusedxml guards it, and it keeps no tree
 
@@ -24,6 +25,8 @@ _UNENDED = tuple(
                  expat.errors.XML_ERROR_UNCLOSED_CDATA_SECTION)
 )  # fmt: skip
 _INVALID = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
+_TAG = re.compile(rb"""<(?:[^"'>]|"[^"]*"|'[^']*')*>""")
+_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);|#)([^;]*);")
 _SHOWN = 200  # characters of what an error answer says
 _SHOWN_NAMES = 100
 _COSTS = 64  # bytes that an element costs beside its text, for the limit of one record
@@ -107,7 +110,17 @@ class XmlRecords:
         message = f"line {line}: &{escape_value(name)}; is explained only in the DTD, which is not fetched"
         raise DeliveryError(message, "Ask for the document with the characters themselves.", line=line)
 
+    def _look_for_entities(self) -> None:
+        """The parser leaves an entity of the DTD that was not fetched out of an attribute without a word."""
+        written = self._parser.GetInputContext() or b""
+        tag = _TAG.match(written.replace(b"\0", b"")) if b"&" in written else None
+        found = _ENTITY.search(tag[0]) if tag else None
+        if found:
+            self._skipped(found[1].decode("ascii", "replace"), 0)
+
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        if attributes and self.notes:
+            self._look_for_entities()
         namespace, _, name = tag.rpartition(" ")
         stack, limits = self._stack, self._options.limits
         stack.append(name)
@@ -123,7 +136,7 @@ class XmlRecords:
             self.names[name] = None
         if name == self._path.names[-1] and self._is_at_path():
             self._size = 0
-            self._open_ones.append(Element(name, _local(attributes), None, self._line()))
+            self._open_ones.append(_element(name, attributes, None, self._line()))
 
     def _line(self) -> int:
         return self._parser.CurrentLineNumber
@@ -145,11 +158,12 @@ class XmlRecords:
 
     def _open_inside(self, name: str, attributes: dict[str, str]) -> None:
         above = self._open_ones[-1]
-        made = (
-            Element(name, _local(attributes), above, self._line())
-            if self._climbs
-            else Element(name, _local(attributes), None, above.line)
-        )
+        if name == self._path.names[-1] and self._is_at_path():
+            line, shown = self._line(), "//" + "/".join(self._path.names)
+            message = f"line {line}: <{escape_value(name)}> inside another one: which of them are records, {shown} does not say"
+            hint = "Write format.rows from the root, such as /stock/item."
+            raise DeliveryError(message, hint, code="FILE-NOT-TABLE", line=line)
+        made = _element(name, attributes, above, self._line()) if self._climbs else _element(name, attributes, None, above.line)
         above.children.append(made)
         self._open_ones.append(made)
         self._grow(_COSTS + sum(map(len, attributes.values())))
@@ -185,5 +199,14 @@ class XmlRecords:
                 self._complete.append(done)
 
 
-def _local(attributes: dict[str, str]) -> dict[str, str]:
-    return {key.rpartition(" ")[2]: value for key, value in attributes.items()} if attributes else attributes
+def _element(name: str, attributes: dict[str, str], above: Element | None, line: int) -> Element:
+    if not attributes or not any(" " in key for key in attributes):
+        return Element(name, attributes, above, line)
+    prefixed = [(key.rpartition(" ")[2], value) for key, value in attributes.items() if " " in key]
+    plain = {key: value for key, value in attributes.items() if " " not in key}
+    made = Element(name, dict(prefixed) | plain, above, line)
+    for key, _ in prefixed:
+        values = [value for other, value in prefixed if other == key]
+        if len(values) > 1 and key not in plain:
+            made.clashing[key] = values
+    return made
