@@ -14,6 +14,13 @@ from stockfeed.cli.session import Session, json_option, pass_session
 
 _SOURCE = re.compile(r"(?<=\n)# The keys of one kind of source.*?(?=\n\n# -----)", re.DOTALL)
 
+_TABLE = '[feed.format]\ntype = "delimited"               #'
+#: What a paged interface delivers, whatever its pages hold: one JSON document a line.
+_PAGES = """[feed.format]
+lines = true                     # each line is a page; its list is at rows: "$[*]", or "$.items[*]" with rows = "items" above
+rows = "$[*]"
+type = "json_doc"                #"""
+
 
 def template_text(source: str | None = None) -> str:
     """Return the supplier template: every key, explained; for one kind of source, or with the keys of all kinds.
@@ -28,7 +35,8 @@ def template_text(source: str | None = None) -> str:
 
     source_options_model(source)  # it exists
     section = folder.joinpath("source_templates", f"{source}.toml").read_text(encoding="utf-8")
-    return _SOURCE.sub(lambda _: section.rstrip("\n"), whole)
+    text = _SOURCE.sub(lambda _: section.rstrip("\n"), whole)
+    return text.replace(_TABLE, _PAGES) if source == "web_api" else text
 
 
 @click.command()
