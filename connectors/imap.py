@@ -16,7 +16,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from connectors.imap_session import Heading, Mailbox, open_mailbox
+from connectors.imap_session import Heading, Mailbox, message_id_of, open_mailbox
 from connectors.mail_links import fetch_links
 from connectors.mail_parts import decoded, printable
 from connectors.mail_reading import Attachment, ReadMail, read_mail
@@ -268,8 +268,7 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 def _key(heading: Heading, mail: Path) -> str:
     """Return what names a mail for ever: its Message-ID, or where it has none the hash of all its bytes."""
-    written = " ".join(str(heading.headers.get("message-id", "")).split())
-    return written[:300] or f"sha256:{hashlib.sha256(mail.read_bytes()).hexdigest()}"
+    return message_id_of(heading.headers) or f"sha256:{hashlib.sha256(mail.read_bytes()).hexdigest()}"
 
 
 def _find(box: Mailbox, reference: Mapping[str, str]) -> int | None:
@@ -277,11 +276,9 @@ def _find(box: Mailbox, reference: Mapping[str, str]) -> int | None:
     key, uid = reference["key"], int(reference["uid"])
     if reference["uid_validity"] == str(box.uid_validity):
         found = next(box.headings([uid]), None)
-        is_same = found is not None and (
-            key.startswith("sha256:") or " ".join(str(found.headers.get("message-id", "")).split())[:300] == key
-        )
+        is_same = found is not None and (key.startswith("sha256:") or message_id_of(found.headers) == key)
         return uid if is_same else None
-    return None if key.startswith("sha256:") else next(iter(box.find(key)), None)
+    return None if key.startswith("sha256:") else box.find(key)
 
 
 def _several(wanted: Sequence[Attachment], feed: Feed) -> tuple[Finding, ...]:

@@ -27,6 +27,7 @@ WINDOW = 50_000  # UIDs asked for in one search: the answer stays far below the 
 BATCH = 100  # mails whose headers come in one answer
 PIECE = 1 << 20  # bytes of a mail in one answer
 _PORT = 993
+_SHORTEST_SEARCH = 5  # characters; fewer would find half the mailbox
 _HEADERS = "FROM SUBJECT MESSAGE-ID AUTHENTICATION-RESULTS"
 _NUMBER = re.compile(rb"\bUID (\d+)")
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
@@ -92,30 +93,59 @@ class Mailbox:
 
         return read
 
-    def find(self, message_id: str) -> list[int]:
-        """Return the UIDs of the mails with this Message-ID."""
-        answer = self._ask("search", None, "HEADER", "MESSAGE-ID", _quoted_text(message_id))
-        return [int(n) for line in answer if isinstance(line, bytes) for n in line.split()]
+    def find(self, message_id: str) -> int | None:
+        """Return the UID of a mail with this Message-ID (as `message_id_of` gives it), None if there is none.
+
+        The server looks for a part of it, and in plain characters only: what it finds is compared here.
+        """
+        plain = max(re.findall(r"[!-~]+", message_id), key=len, default="")
+        if len(plain) < _SHORTEST_SEARCH:
+            return None
+        answer = self._ask("search", None, "HEADER", "MESSAGE-ID", _quoted_text(plain))
+        found = [int(n) for line in answer if isinstance(line, bytes) for n in line.split()]
+        return next((one.uid for one in self.headings(found) if message_id_of(one.headers) == message_id), None)
 
     def mark_seen(self, uid: int) -> None:
         """Mark one mail as seen; safe to repeat."""
         self._ask("store", str(uid), "+FLAGS.SILENT", r"(\Seen)")
 
     def move(self, uid: int, folder: str) -> None:
-        """Move one mail to another folder, which is made if it is absent."""
-        if not self._box.folder.exists(folder):
-            self._box.folder.create(folder)
+        """Move one mail to another folder, which is made if it is absent; no other mail is touched.
+
+        A server that can neither move nor remove a single mail (RFC 6851, RFC 4315) keeps it, marked as deleted. Raises
+        PermanentError when the server refuses.
+        """
         with translated(self.place):
-            self._box.move([str(uid)], folder)
+            client = self._box.client
+            known = _capabilities(client)
+            if not self._box.folder.exists(folder):
+                client.create(self._quoted(folder))
+            if "MOVE" in known or not self._is_deleted(uid):
+                status, _ = client.uid("MOVE" if "MOVE" in known else "COPY", str(uid), self._quoted(folder))
+                if status != "OK":
+                    raise PermanentError(
+                        f"{self.place}: the mail cannot be moved to {folder!r}", "Correct `move_to`, or make that folder by hand."
+                    )
+        if "MOVE" not in known:
+            self._ask("store", str(uid), "+FLAGS.SILENT", r"(\Seen \Deleted)")
+            if "UIDPLUS" in known:
+                self._ask("expunge", str(uid))
+
+    def _is_deleted(self, uid: int) -> bool:
+        """Return whether a mail is marked as deleted: it was copied before, then."""
+        answer = self._ask("fetch", str(uid), "(UID FLAGS)")
+        return any(b"\\deleted" in (one[0] if isinstance(one, tuple) else one).lower() for one in answer)
 
     def _status(self) -> tuple[int, int]:
-        validity = self._box.client.response("UIDVALIDITY")[1]
-        answer = self._box.client.status(self._quoted(self._folder), "(UIDNEXT)")[1]
-        match = re.search(rb"UIDNEXT (\d+)", b" ".join(one for one in answer if isinstance(one, bytes)))
-        first = validity[0] if validity else None
-        if not isinstance(first, bytes) or not first.isdigit() or match is None:
-            raise PermanentError(f"{self.place}: the server tells no UIDVALIDITY or UIDNEXT", "This server cannot be used.")
-        return int(first), int(match[1])
+        """Return UIDVALIDITY and UIDNEXT, both of the moment in which the folder was opened: that is what searches see."""
+        found = [(self._box.client.response(name)[1] or [None])[0] for name in ("UIDVALIDITY", "UIDNEXT")]
+        first, following = (one if isinstance(one, bytes) and one.isdigit() else None for one in found)
+        if first is None:
+            raise PermanentError(f"{self.place}: the server tells no UIDVALIDITY", "This server cannot be used.")
+        if following is None:
+            answer = self._ask("search", None, "UID", "1:*")  # RFC 3501 §6.3.1: a server may leave UIDNEXT out
+            following = str(max((int(n) for line in answer for n in line.split()), default=0) + 1).encode()
+        return int(first), int(following)
 
     def _ask(self, command: str, *arguments: Any) -> list[Any]:
         with translated(self.place):
@@ -136,6 +166,17 @@ class Mailbox:
         from imap_tools.imap_utf7 import utf7_encode
 
         return '"' + utf7_encode(folder).decode("ascii").replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def message_id_of(headers: Message) -> str:
+    """Return a mail's Message-ID on one line, at most 300 characters; "" where it has none."""
+    return " ".join(str(headers.get("message-id", "")).split())[:300]
+
+
+def _capabilities(client: Any) -> frozenset[str]:
+    """Return what the server can do for who is logged in: often more than it told before."""
+    _, answer = client.capability()
+    return frozenset(b" ".join(one for one in answer if isinstance(one, bytes)).decode("ascii", "replace").upper().split())
 
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -187,6 +228,11 @@ def _log_in(box: "BaseMailBox", connection: Connection, place: str, token: str |
                 status, _ = box.client.authenticate("PLAIN", lambda _challenge: f"\0{user}\0{secret}".encode())
             else:
                 status, _ = box.client.login(user, secret)
+    except UnicodeEncodeError:  # carries the password
+        raise CredentialsError(
+            f"{place} takes plain characters only, and user or password of connection {connection.name!r} has others",
+            "Choose a password of plain letters, digits and signs.",
+        ) from None
     except imaplib.IMAP4.abort:
         raise
     except imaplib.IMAP4.error:
@@ -212,6 +258,10 @@ def translated(place: str) -> Iterator[None]:
         raise failed_handshake(place, error) from None
     except TimeoutError:
         raise TransientError(f"{place} does not answer in time", "It is tried again.") from None
+    except imaplib.IMAP4.readonly:
+        raise PermanentError(
+            f"{place}: the folder may only be read", 'Ask for the right to mark and move mails, or set after = "leave".'
+        ) from None
     except imaplib.IMAP4.abort:
         raise TransientError(
             f"{place} ended the session; what it was sending was cut short", "It is tried again; nothing was recorded."

@@ -13,9 +13,9 @@ from schemas.findings import Finding
 
 MICROSOFT_365 = "microsoft365"  # writes its results without naming itself, and renames those that came along
 _LONGEST_RESULT = 4096  # characters of one header that are read
-_COMMENT = re.compile(r"\([^()]*\)")
+_QUOTED_AWAY = re.compile(r'[\s;="()]')
 _RESULT = re.compile(r"^\s*(?P<method>[a-z0-9-]+)(?:/\d+)?\s*=\s*(?P<result>[a-z]+)", re.IGNORECASE)
-_PROPERTY = re.compile(r"(?P<name>(?:header|smtp)\.[a-z]+)\s*=\s*\"?(?P<value>[^\s;\"]+)", re.IGNORECASE)
+_PROPERTY = re.compile(r"(?<!\S)(?P<name>(?:header|smtp)\.[a-z]+)\s*=\s*(?P<value>\S+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def _finding(words: str) -> Finding:
 
 def _own_results(headers: Sequence[str], authserv_id: str) -> list[_Result] | None:
     for header in headers:
-        pieces = _uncommented(header[:_LONGEST_RESULT]).split(";")
+        pieces = _pieces(header)
         named = pieces[0].split()
         first = named[0].lower() if named else ""
         if authserv_id == MICROSOFT_365:
@@ -84,16 +84,41 @@ def _own_results(headers: Sequence[str], authserv_id: str) -> list[_Result] | No
     return None
 
 
-def _uncommented(text: str) -> str:
-    while (shorter := _COMMENT.sub(" ", text)) != text:
-        text = shorter
-    return " ".join(text.split())
+def _pieces(header: str) -> list[str]:
+    """Return what stands between the semicolons of a header, without comments; only its name where it is not well-formed.
+
+    Quoted text is what the sender may have chosen (RFC 8601 §2.2: the address of the envelope): no sign in it has a meaning, and
+    what follows the closing quote belongs to the same word. Half a header proves nothing: one that is too long counts as malformed.
+    """
+    pieces, depth, quoted, escaped = [""], 0, False, False
+    for one in header[: _LONGEST_RESULT + 1]:
+        if escaped:
+            pieces[-1] += "?" if quoted else ""
+            escaped = False
+        elif one == "\\" and (quoted or depth):
+            escaped = True
+        elif quoted:
+            quoted = one != '"'
+            pieces[-1] += _QUOTED_AWAY.sub("?", one) if quoted else ""
+        elif one in "()":
+            depth += 1 if one == "(" else -1
+            pieces[-1] += " "
+            if depth < 0:
+                break
+        elif not depth:
+            quoted = one == '"'
+            pieces = [*pieces, ""] if one == ";" else [*pieces[:-1], pieces[-1] + ("" if quoted else one)]
+    well_formed = depth == 0 and not quoted and not escaped and len(header) <= _LONGEST_RESULT
+    return pieces if well_formed else [pieces[0].split("=")[0]]
 
 
 def _results(pieces: Sequence[str]) -> list[_Result]:
     found = []
     for piece in pieces:
         if match := _RESULT.match(piece):
-            properties = {p["name"].lower(): p["value"].lower() for p in _PROPERTY.finditer(piece)}
+            properties: dict[str, str] = {}
+            for said in _PROPERTY.finditer(piece):
+                name, value = said["name"].lower(), said["value"].lower()
+                properties[name] = value if properties.get(name, value) == value else ""  # told twice: neither counts
             found.append(_Result(match["method"].lower(), match["result"].lower(), properties))
     return found

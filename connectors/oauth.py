@@ -7,14 +7,16 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from connectors.http import retry_after_seconds
 from schemas.connections import Connection, Secret
-from schemas.errors import CredentialsError, TransientError
+from schemas.errors import CredentialsError, PermanentError, TransientError
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
-    from requests import Session
+    from requests import Response, Session
 
 Login = Literal["password", "microsoft_app", "microsoft_user", "google_user", "google_service_account"]
 MICROSOFT_APP_SCOPE = "https://outlook.office365.com/.default"
@@ -23,6 +25,7 @@ GOOGLE_MAIL_SCOPE = "https://mail.google.com/"
 _MICROSOFT = "https://login.microsoftonline.com"
 _GOOGLE_TOKENS = "https://oauth2.googleapis.com/token"
 _TIMEOUT = 20.0  # seconds, for each answer
+_TOO_MANY, _SERVER_ERROR = 429, 500
 _LIBRARIES = ("msal", "google.auth", "google.oauth2", "urllib3", "gspread")
 
 
@@ -39,7 +42,10 @@ def access_token(connection: Connection, login: Login) -> str:
 
 @contextmanager
 def http_session(connection: Connection) -> "Iterator[Session]":
-    """Give a session of requests that verifies certificates (by the connection's `ca_file`, if any) and never waits for ever."""
+    """Give a session for token endpoints: certificates are verified (by the connection's `ca_file`, if any), every wait ends.
+
+    An answer that is none (slow down, a fault, a web page) raises our own error before a library sees it.
+    """
     from requests import Session
     from requests.adapters import HTTPAdapter
 
@@ -47,7 +53,9 @@ def http_session(connection: Connection) -> "Iterator[Session]":
         def send(self, *arguments: Any, **named: Any) -> Any:
             if named.get("timeout") is None:
                 named["timeout"] = _TIMEOUT
-            return super().send(*arguments, **named)
+            answer = super().send(*arguments, **named)
+            _check_answer(answer, connection)
+            return answer
 
     with Session() as session:
         session.trust_env = False
@@ -57,6 +65,20 @@ def http_session(connection: Connection) -> "Iterator[Session]":
         if ca_file:
             session.verify = str(ca_file)
         yield session
+
+
+def _check_answer(answer: "Response", connection: Connection) -> None:
+    status, where = answer.status_code, f"connection {connection.name!r}: the token endpoint"
+    if status == _TOO_MANY or status >= _SERVER_ERROR:
+        wait = retry_after_seconds(answer.headers.get("retry-after"), datetime.now(UTC))
+        raise TransientError(f"{where} cannot answer now (HTTP {status})", "It is tried again.", retry_after=wait)
+    try:
+        found = answer.json()
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        words = f"{where} answers with something else than a token, such as a web page (HTTP {status})"
+        raise PermanentError(words, "Is a proxy between us and the vendor? Check the address of the endpoint.")
 
 
 @contextmanager
@@ -103,7 +125,10 @@ def _microsoft(connection: Connection, session: "Session", *, is_app: bool) -> s
 def _google(connection: Connection, session: "Session", login: Login) -> str:
     credentials = google_credentials(connection, [GOOGLE_MAIL_SCOPE], subject=connection.login, is_user=login == "google_user")
     refresh_google(credentials, connection, session)
-    return str(credentials.token)
+    token = credentials.token
+    if isinstance(token, str):
+        return token
+    raise _refused(connection, "Google", "", None)
 
 
 def google_credentials(

@@ -3,12 +3,13 @@
 Never takes the machine's own identity unless the connection says so, and never sends a login over an unencrypted line.
 """
 
+import importlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from pydantic import model_validator
 
@@ -90,15 +91,13 @@ def open_store(options: ObjectStoreOptions, connection: Connection | None) -> "A
 
     Raises ConfigError when its library is not installed or the connection does not fit, CredentialsError without a key.
     """
-    import fsspec
-
     for name in _TALKATIVE:  # they log signed headers and tokens
         logging.getLogger(name).setLevel(logging.WARNING)
     extra, library = _LIBRARIES[options.store]
     makers = {"s3": _s3_arguments, "gs": _gs_arguments, "az": _az_arguments}
     arguments = makers[options.store](options, connection)
     try:
-        kind = fsspec.get_filesystem_class({"az": "abfs"}.get(options.store, options.store))
+        kind = _kind(options.store)
     except ImportError:
         raise ConfigError(
             f"the object store {options.store} needs the library {library}, which is not installed",
@@ -108,6 +107,17 @@ def open_store(options: ObjectStoreOptions, connection: Connection | None) -> "A
     if hasattr(store, "retries"):
         store.retries = _TRIES  # s3fs repeats what its library has repeated already
     return store
+
+
+def _kind(store: Store) -> "type[AbstractFileSystem]":
+    import fsspec
+
+    if store == "gs":
+        # the class that the name "gs" leads to asks first, over gRPC, what kind of bucket it is: another port, another right of
+        # the key, and a minute's wait at each call where either is missing
+        module = importlib.import_module("gcsfs.core")
+        return cast("type[AbstractFileSystem]", module.GCSFileSystem)
+    return cast("type[AbstractFileSystem]", fsspec.get_filesystem_class({"az": "abfs"}.get(store, store)))
 
 
 def _s3_arguments(options: ObjectStoreOptions, connection: Connection | None) -> dict[str, Any]:
@@ -144,9 +154,13 @@ def _gs_arguments(options: ObjectStoreOptions, connection: Connection | None) ->
             f"connection {connection.name!r} has no service account key", "Add the key file's text as the extra `keyfile_json`."
         )
     try:
-        return {"token": json.loads(key), **arguments}
+        token = json.loads(key)
     except ValueError:  # nothing of the key may reach a traceback
         raise CredentialsError(f"connection {connection.name!r}: `keyfile_json` is not JSON", "Paste the whole key file.") from None
+    if not isinstance(token, dict) or not token.keys() >= {"client_email", "private_key", "token_uri"}:
+        words = f"connection {connection.name!r}: `keyfile_json` is no service account's key"
+        raise CredentialsError(words, "Paste the whole key file.")
+    return {"token": token, **arguments}
 
 
 def _az_arguments(options: ObjectStoreOptions, connection: Connection | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -22,6 +22,9 @@ from schemas.connections import Connection, Secret
 from schemas.durations import Duration
 from schemas.errors import ConfigError, PermanentError, TransientError
 from schemas.rejections import escape_value
+
+if TYPE_CHECKING:
+    from connectors.web_transport import Patience
 
 _BUSY = frozenset({429, 503})  # hosts and firewalls before a shop use either
 _SHORTEST_SECRET = 4
@@ -123,7 +126,10 @@ class RestSession:
 
 @dataclass(frozen=True, slots=True)
 class _Login:
-    headers: Callable[[WebAddress], Mapping[str, str]]
+    of: Callable[[WebAddress], Mapping[str, str]]
+
+    def headers(self, address: WebAddress, _patience: "Patience") -> Mapping[str, str]:
+        return self.of(address)
 
     def renew(self) -> bool:
         return False

@@ -58,13 +58,12 @@ class SheetSession:
     def worksheet(self, key: str, title: str | None) -> Sheet:
         """Return a worksheet by its title, the first without one. Raises ConfigError with the titles there are."""
         found = self._ask(lambda: self._client.http_client.fetch_sheet_metadata(key))
-        properties = [one["properties"] for one in found.get("sheets", []) if one["properties"].get("sheetType", "GRID") == "GRID"]
-        chosen = next((one for one in properties if title is None or one["title"] == title), None)
-        if chosen is None:
-            titles = ", ".join(repr(one["title"]) for one in properties)
-            raise ConfigError(f"the spreadsheet has no worksheet {title!r}", f"Correct `worksheet`; it has: {titles}.")
-        grid = chosen["gridProperties"]
-        return Sheet(found["properties"]["title"], chosen["title"], chosen["sheetId"], grid["rowCount"], grid["columnCount"])
+        try:
+            return _worksheet(found, title)
+        except (KeyError, TypeError, AttributeError):
+            raise PermanentError(
+                "Google Sheets answers what cannot be understood", "It is not what its documentation says; see its status page."
+            ) from None
 
     def values(self, key: str, title: str, area: Area) -> tuple[list[list[Cell]], list[list[Cell]]]:
         """Return the cells of an area as the sheet shows them, and as they are stored; dates are as shown in both."""
@@ -95,7 +94,7 @@ class SheetSession:
         raise AssertionError
 
     def _asked(self, ask: Callable[[], Result]) -> Result:
-        from google.auth.exceptions import GoogleAuthError
+        from google.auth.exceptions import GoogleAuthError, TransportError
         from requests.exceptions import JSONDecodeError, RequestException
 
         try:
@@ -106,10 +105,22 @@ class SheetSession:
             words = "Google answers with a web page instead of data"
             raise PermanentError(words, "Is a proxy between us and Google? Try the address by hand.") from None
         except GoogleAuthError as error:
+            if isinstance(error, TransportError) or error.retryable:
+                raise TransientError(f"Google cannot be reached ({type(error).__name__})", "It is tried again.") from None
             words = f"Google does not take the token any more ({type(error).__name__})"
             raise CredentialsError(words, f"Give consent again, or renew the key of {self._who}.") from None
         except RequestException as error:
             raise TransientError(f"Google cannot be reached ({type(error).__name__})", "It is tried again.") from None
+
+
+def _worksheet(found: Any, title: str | None) -> Sheet:
+    properties = [one["properties"] for one in found.get("sheets", []) if one["properties"].get("sheetType", "GRID") == "GRID"]
+    chosen = next((one for one in properties if title is None or one["title"] == title), None)
+    if chosen is None:
+        titles = ", ".join(repr(one["title"]) for one in properties)
+        raise ConfigError(f"the spreadsheet has no worksheet {title!r}", f"Correct `worksheet`; it has: {titles}.")
+    grid = chosen["gridProperties"]
+    return Sheet(found["properties"]["title"], chosen["title"], chosen["sheetId"], grid["rowCount"], grid["columnCount"])
 
 
 class _Refused(Exception):  # noqa: N818 - an answer that is none, on its way to the place that sorts it

@@ -9,22 +9,26 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import parse_qsl, urlencode, urljoin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.addresses import AllowList, Lookup, WebAddress, parse_address, parse_host
-from connectors.http import JsonClient, is_loopback
+from connectors.http import is_loopback
 from connectors.spool import Limits, spool_stream
 from connectors.web_login import host_of, login_headers
-from connectors.web_pages import Pages, member, read_page
+from connectors.web_pages import Pages, as_utf8, member, read_page
 from connectors.web_session import Bounds, Surroundings, WebSession
-from schemas.connections import Connection, Secret
+from connectors.web_token import client_token
+from schemas.connections import Connection
 from schemas.durations import Duration
-from schemas.errors import ConfigError, CredentialsError, PermanentError
+from schemas.errors import ConfigError, PermanentError
 from schemas.feed_config import Feed
 from schemas.transfer import Fetched, Seen
+
+if TYPE_CHECKING:
+    from connectors.web_transport import Patience
 
 
 class WebApiOptions(BaseModel):
@@ -120,8 +124,8 @@ class WebApiSource:
         while address is not None:
             body, headers = session.page(address)
             document, rows = read_page(body, self._options.rows, self._first.shown)
-            pages.add(document, rows, address.target, body)
-            yield body + b"\n"
+            pages.add(document, rows, address.origin + address.target)
+            yield as_utf8(body) + b"\n"
             address = self._following(address, document, headers, len(rows), pages)
         pages.check_total()
 
@@ -144,12 +148,15 @@ class WebApiSource:
             step = options.first + pages.count if options.paging == "page" else pages.rows
             return _with_query(address, {options.parameter or options.paging: str(step)})
         found = member(document, options.next) if options.next else None
+        is_last = found is None or found is False or found == ""
         if options.paging == "next":
-            link = found if isinstance(found, str) and found else _link_header(headers)
+            if not is_last and not isinstance(found, str):
+                raise PermanentError(f"{address.shown}: {options.next!r} is no address of a page", "Correct `next` of this source.")
+            link = _link_header(headers) if is_last else str(found)
             return self._linked(address, link) if link else None
-        if found in (None, "", False):
+        if is_last:
             return None
-        if not isinstance(found, str | int):
+        if isinstance(found, bool) or not isinstance(found, str | int):
             raise PermanentError(f"{address.shown}: {options.next!r} is no cursor", "Correct `next` of this source.")
         return _with_query(address, {options.parameter or "cursor": str(found)})
 
@@ -177,21 +184,21 @@ def _open(options: WebApiOptions, connection: Connection | None, around: Surroun
         options.idle_timeout.total_seconds(),
         options.deadline.total_seconds(),
     )
-    login = _Login(options, connection, allowed, around.lookup)
+    login = _Login(options, connection, allowed, around)
     return WebSession(allowed, connection, login, bounds=bounds, around=around)
 
 
 class _Login:
     """The connection's own login, or a token that is got with it."""
 
-    def __init__(self, options: WebApiOptions, connection: Connection | None, allowed: AllowList, lookup: Lookup) -> None:
-        self._options, self._connection, self._allowed, self._lookup = options, connection, allowed, lookup
+    def __init__(self, options: WebApiOptions, connection: Connection | None, allowed: AllowList, around: Surroundings) -> None:
+        self._options, self._connection, self._allowed, self._around = options, connection, allowed, around
         self._token: str | None = None
 
-    def headers(self, address: WebAddress) -> Mapping[str, str]:
-        """Return the header for the connection's own server, nothing for any other. Raises CredentialsError."""
+    def headers(self, address: WebAddress, patience: "Patience") -> Mapping[str, str]:
+        """Return the header for the connection's own server, nothing for any other. Raises as `client_token`."""
         if self._options.token_url and self._token is None:
-            self._token = self._fresh_token()
+            self._token = self._fresh_token(patience)
         return login_headers(self._connection, address, self._token)
 
     def renew(self) -> bool:
@@ -199,24 +206,13 @@ class _Login:
         self._token = None
         return self._options.token_url is not None
 
-    def _fresh_token(self) -> str:
-        """Return a token for the client's credentials (RFC 6749 §4.4). Raises CredentialsError."""
-        connection, options = self._connection, self._options
-        if connection is None or connection.password is None or not connection.login or options.token_url is None:
-            raise CredentialsError("token_url needs a connection with a client id and secret", "Write them as login and password.")
-        token = parse_address(options.token_url)
-        self._allowed.resolve(token, self._lookup)
-        client = JsonClient(token.origin, f"the token server {token.origin}")
-        try:
-            fields: dict[str, Secret | str] = {"grant_type": "client_credentials", "client_id": connection.login}
-            fields |= {"client_secret": connection.password} | ({"scope": options.scope} if options.scope else {})
-            answer = client.post_form(token.target, fields)
-        finally:
-            client.close()
-        found = answer.get("access_token") if isinstance(answer, dict) else None
-        if not isinstance(found, str) or not found:
-            raise CredentialsError(f"{token.shown} gave no access_token", "Check client id, secret and scope with the supplier.")
-        return found
+    def _fresh_token(self, patience: "Patience") -> str:
+        """Return a token for the client's credentials. Raises as `client_token`."""
+        options = self._options
+        assert options.token_url is not None
+        address = parse_address(options.token_url)
+        ips = self._allowed.resolve(address, self._around.lookup)
+        return client_token(address, ips, self._connection, options.scope, patience, now=self._around.now)
 
 
 def _with_query(address: WebAddress, changes: Mapping[str, str]) -> WebAddress:

@@ -24,6 +24,12 @@ def member(document: Any, path: str) -> Any:
     return found
 
 
+def as_utf8(body: bytes) -> bytes:
+    """Return a page in UTF-8 without a byte-order mark: pages are handed on one after the other, as one file."""
+    encoding = json.detect_encoding(body)
+    return body if encoding == "utf-8" else body.decode(encoding).encode()
+
+
 def read_page(body: bytes, rows: str, place: str) -> tuple[Any, list[Any]]:
     """Return a page's document and its list of records.
 
@@ -63,9 +69,13 @@ class Pages:
     _targets: set[str] = field(default_factory=set)
     _last: bytes = b""
 
-    def add(self, document: Any, rows: list[Any], target: str, body: bytes) -> None:
-        """Count a page. Raises PermanentError for a page that was read already, TransientError when the total changes meanwhile."""
-        digest = hashlib.sha256(body).digest()
+    def add(self, document: Any, rows: list[Any], target: str) -> None:
+        """Count a page. Raises PermanentError for a page that was read already, TransientError when the total changes meanwhile.
+
+        A page with exactly the records of the page before is that page again, whatever stands around them (a time, a cursor).
+        """
+        self._declare(document)
+        digest = hashlib.sha256(json.dumps(rows).encode()).digest()
         if target in self._targets or (rows and digest == self._last):
             raise PermanentError(
                 f"{self.place}: page {self.count + 1} was read already: the pages go round in a loop",
@@ -77,7 +87,6 @@ class Pages:
         self._last = digest
         self.count += 1
         self.rows += len(rows)
-        self._declare(document)
 
     def _declare(self, document: Any) -> None:
         if not self.total:
@@ -85,7 +94,7 @@ class Pages:
         found = member(document, self.total)
         if isinstance(found, bool) or not isinstance(found, int):
             raise PermanentError(
-                f"{self.place}: page {self.count} has no number at {self.total!r}", "Correct `total` of this source."
+                f"{self.place}: page {self.count + 1} has no number at {self.total!r}", "Correct `total` of this source."
             )
         if self.declared not in (None, found):
             raise TransientError(

@@ -19,7 +19,7 @@ from schemas.connections import Connection
 from schemas.errors import CredentialsError, DeliveryError, PermanentError, TransientError
 
 if TYPE_CHECKING:
-    from connectors.web_transport import Answer
+    from connectors.web_transport import Answer, Patience
 
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 200, 401, 403, 404, 429, 500
 _MOST_SAID = 4096  # bytes of a refusal that are read for its sentence
@@ -34,8 +34,8 @@ class NotThereError(PermanentError):
 class Login(Protocol):
     """How the other side knows us."""
 
-    def headers(self, address: WebAddress) -> Mapping[str, str]:
-        """Return the headers that prove who we are to this server. Raises CredentialsError."""
+    def headers(self, address: WebAddress, patience: "Patience") -> Mapping[str, str]:
+        """Return the headers that prove who we are to this server, got within this time. Raises CredentialsError."""
         ...
 
     def renew(self) -> bool:
@@ -124,7 +124,7 @@ class WebSession:
 
         ips = self._allowed.resolve(address, self._around.lookup)
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "stockfeed"}
-        headers |= self._login.headers(address)
+        headers |= self._login.headers(address, self._patience)
         # made once: reading the machine's authorities takes longer than most pages
         self._context = self._context or client_context(self._connection)
         with ask(address, ips, headers, self._patience, self._context) as answer:

@@ -54,12 +54,18 @@ class Answer:
 
 @contextmanager
 def ask(
-    address: WebAddress, ips: list[str], headers: Mapping[str, str], patience: Patience, context: ssl.SSLContext
+    address: WebAddress,
+    ips: list[str],
+    headers: Mapping[str, str],
+    patience: Patience,
+    context: ssl.SSLContext,
+    *,
+    content: bytes | None = None,
 ) -> Iterator[Answer]:
-    """Give the answer to a GET, connected to the first of `ips` that takes the connection.
+    """Give the answer to a GET, or to a POST of `content`, connected to the first of `ips` that takes the connection.
 
-    Raises TransientError (unreachable, silent, cut short), PermanentError (certificate). The body is read under the same
-    rules through `Answer.pieces`.
+    The headers of a POST tell its length. Raises TransientError (unreachable, silent, cut short), PermanentError (certificate).
+    The body is read under the same rules through `Answer.pieces`.
     """
     keep_headers_out_of_logs()
     sent = [(b"Host", address.authority.encode("ascii")), *((k.encode(), v.encode("latin-1")) for k, v in headers.items())]
@@ -70,7 +76,10 @@ def ask(
     backend = _CheckedAddresses(address, ips, patience)
     with httpcore.ConnectionPool(ssl_context=context, max_connections=1, network_backend=backend) as pool:
         with web_errors(address, patience):
-            answer = pool.handle_request(httpcore.Request("GET", url, headers=sent, extensions={"timeout": waits}))
+            method = "GET" if content is None else "POST"
+            answer = pool.handle_request(
+                httpcore.Request(method, url, headers=sent, content=content, extensions={"timeout": waits})
+            )
         try:
             named = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in answer.headers}
             yield Answer(answer.status, named, _pieces(answer, address, patience))

@@ -10,7 +10,8 @@ from schemas.rejections import escape_value
 from schemas.transfer import Fetched
 from stockfeed.bootstrap import App
 from stockfeed.pipeline.collect import archive_and_record, check_space, feed_row
-from stockfeed.store.engine import write
+from stockfeed.store import deliveries
+from stockfeed.store.engine import read, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,12 @@ def receive(app: App, feed_code: str, fetched: Fetched) -> Received:
         raise ConfigError(words, "Send the time of the stock with it.")
     new = archive_and_record(app, feed_row(app, feed_code), config, fetched, partial(write, app.engine))
     return Received(new, new is not None)
+
+
+def known_push(app: App, feed_code: str, identity: str) -> tuple[int, str] | None:
+    """Return id and SHA-256 of the delivery that was pushed with this identity before, None if there is none."""
+    with read(app.engine) as connection:
+        return deliveries.of_identity(connection, feed_row(app, feed_code).id, identity)
 
 
 def identity_of(name: str, sha256: str, *, key: str | None, at: datetime) -> str:

@@ -121,6 +121,13 @@ def identities(connection: Connection, feed_id: int) -> frozenset[str]:
     return frozenset(connection.execute(select(delivery.c.source_identity).where(delivery.c.feed_id == feed_id)).scalars())
 
 
+def of_identity(connection: Connection, feed_id: int, identity: str) -> tuple[int, str] | None:
+    """Return id and SHA-256 of the first delivery with this source identity, None if there is none."""
+    wanted = (delivery.c.feed_id == feed_id, delivery.c.source_identity == identity)
+    found = connection.execute(select(delivery.c.id, delivery.c.sha256).where(*wanted).order_by(delivery.c.id)).first()
+    return (found.id, found.sha256) if found else None
+
+
 def waiting(connection: Connection, feed_id: int) -> list[int]:
     """Return the ids of deliveries not yet ended, in their order."""
     found = select(delivery.c.id).where(delivery.c.feed_id == feed_id, delivery.c.state == "received")

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from connectors.http import is_loopback
 from schemas.errors import ConfigError
 from stockfeed.bootstrap import App
+
+if TYPE_CHECKING:
+    from uvicorn import Config
 
 MOST_CONNECTIONS = 64
 
@@ -29,16 +33,23 @@ class Listening:
             )
 
 
+def config_of(app: App, where: Listening) -> "Config":
+    """Return how the server runs: few connections, none of them for ever, no word about itself."""
+    import uvicorn
+
+    from stockfeed.web.patience import protocol
+    from stockfeed.web.uploads import make_web
+
+    return uvicorn.Config(
+        make_web(app), host=where.host, port=where.port, http=protocol(), ws="none", lifespan="off", access_log=False,
+        log_config=None, server_header=False, limit_concurrency=MOST_CONNECTIONS, timeout_keep_alive=5,
+        timeout_graceful_shutdown=60, ssl_certfile=where.certificate, ssl_keyfile=where.key,
+    )  # fmt: skip
+
+
 def serve(app: App, where: Listening) -> None:
     """Serve until the process is told to end (SIGINT, SIGTERM); what is being received is finished first. Raises ConfigError."""
     import uvicorn
 
-    from stockfeed.web.uploads import make_web
-
     where.check()
-    config = uvicorn.Config(
-        make_web(app), host=where.host, port=where.port, http="h11", ws="none", lifespan="off", access_log=False, log_config=None,
-        server_header=False, limit_concurrency=MOST_CONNECTIONS, timeout_keep_alive=5, timeout_graceful_shutdown=60,
-        ssl_certfile=where.certificate, ssl_keyfile=where.key,
-    )  # fmt: skip
-    uvicorn.Server(config).run()
+    uvicorn.Server(config_of(app, where)).run()

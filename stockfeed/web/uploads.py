@@ -3,8 +3,9 @@
 Never keeps a file in memory, never uses a name as a path, never tells whether a feed exists to somebody without its token.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -25,12 +26,13 @@ from connectors.upload import UploadOptions, is_allowed
 from schemas.errors import DeliveryError, StockfeedError, TransientError
 from schemas.transfer import Fetched
 from stockfeed.bootstrap import App
-from stockfeed.pipeline.receive import Received, check_name, identity_of, receive
+from stockfeed.pipeline.receive import Received, check_name, identity_of, known_push, receive
 from stockfeed.redaction import KNOWN
 from stockfeed.web.digest import expected_sha256
 
 IDLE_SECONDS, DEADLINE_SECONDS = 30.0, 900.0
 LONGEST_KEY = 200
+_TURN, _RECORDING = threading.Lock(), set[str]()  # identities of pushes with a key that are being recorded
 log = structlog.get_logger()
 
 
@@ -173,7 +175,35 @@ async def _spool(app: App, request: Request, wanted: _Push) -> Spooled:
 
 
 def _record(app: App, wanted: _Push, spooled: Spooled) -> Received:
+    """Return the recorded push. One with a key of its own is recorded once, and a key stands for one content."""
     identity = identity_of(wanted.name, spooled.sha256, key=wanted.key, at=app.clock())
+    if wanted.key is None:
+        return _received(app, wanted, spooled, identity)
+    with _alone(f"{wanted.feed}|{identity}"):
+        known = known_push(app, wanted.feed, identity)
+        if known is None:
+            return _received(app, wanted, spooled, identity)
+        if known[1] != spooled.sha256:
+            words = f"Idempotency-Key was used for another content of {wanted.name!r} (delivery {known[0]})"
+            raise RefusalError(422, "key", words, "Send a new key with each new file, and the same one only to repeat a push.")
+        return Received(known[0], is_new=False)
+
+
+@contextmanager
+def _alone(identity: str) -> Iterator[None]:
+    """Let one push of an identity be recorded at a time. Raises RefusalError (409) for another one meanwhile."""
+    with _TURN:
+        if identity in _RECORDING:
+            raise RefusalError(409, "key", "a push with this key is being recorded", "Send it again later.", {"Retry-After": "5"})
+        _RECORDING.add(identity)
+    try:
+        yield
+    finally:
+        with _TURN:
+            _RECORDING.discard(identity)
+
+
+def _received(app: App, wanted: _Push, spooled: Spooled, identity: str) -> Received:
     return receive(app, wanted.feed, Fetched(spooled.path, spooled.sha256, spooled.size, wanted.name, identity, wanted.at))
 
 

@@ -6,11 +6,13 @@ import logging
 import socket
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
 from connectors.registry import load_source
 from connectors.sheet_cells import area_of, letters
+from connectors.sheet_session import SheetSession
 from schemas.connections import Secret
 from schemas.errors import ConfigError, CredentialsError, PermanentError, TransientError
 from schemas.transfer import Seen
@@ -209,6 +211,15 @@ def test_an_answer_without_its_range_is_no_table(world):
     world.services.on_values = lambda: world.services.faults.append((200, {"values": [["x"]]}))
     with pytest.raises(PermanentError, match="cannot be understood"):
         world.fetch()
+
+
+@pytest.mark.parametrize(
+    "found", [[], {"sheets": [{}]}, {"sheets": None}, {"sheets": [{"properties": {"title": "x", "sheetId": 1}}]}]
+)
+def test_a_description_that_is_none_is_told(found):
+    client = SimpleNamespace(http_client=SimpleNamespace(fetch_sheet_metadata=lambda _key: found))
+    with pytest.raises(PermanentError, match="cannot be understood"):
+        SheetSession(client, "us", 1, lambda _: None).worksheet("k", None)
 
 
 def test_a_worksheet_that_is_not_there_is_told_with_those_that_are(world):

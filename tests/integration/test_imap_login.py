@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.imap_session import sasl_xoauth2
+from connectors.oauth import access_token
 from connectors.registry import load_source
 from schemas.connections import Secret
 from schemas.errors import ConfigError, CredentialsError, PermanentError, TransientError
@@ -120,6 +121,26 @@ def test_a_token_endpoint_that_does_not_answer_is_worth_another_try(servers, tmp
         fetched(servers, tmp_path, login, **extra)
 
 
+@pytest.mark.parametrize("login", TOKEN_LOGINS)
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        ((429, {"error": "temporarily_unavailable"}), TransientError, "cannot answer now"),
+        ((429, {}), TransientError, "cannot answer now"),
+        ((503, "<html>"), TransientError, "cannot answer now"),
+        ((200, "<html>log in</html>"), PermanentError, "a web page"),
+        ((403, []), PermanentError, "a web page"),
+        ((200, {}), CredentialsError, "gave no token"),
+        ((200, {"access_token": 5}), CredentialsError, "gave no token"),
+    ],
+)
+def test_each_fault_of_a_token_endpoint_has_one_outcome(tmp_path, login, answer, error, words):
+    with tokens.running(tmp_path) as endpoint:
+        endpoint.answer = lambda _form: answer
+        with pytest.raises(error, match=words):
+            access_token(endpoint.connection(1, keyfile=Secret(tokens.service_key(endpoint))), login)
+
+
 @needs_dovecot
 @pytest.mark.parametrize(
     ("login", "missing"),
@@ -161,3 +182,23 @@ def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path):
         of = feed({"type": "imap", "senders": ["a@b.example"], "authserv_id": "x"})
         with pytest.raises(PermanentError, match="certificate is not accepted"):
             fetch(load_source(of, server.connection(extra={})), of, tmp_path)
+
+
+@needs_dovecot
+def test_a_password_that_an_old_server_cannot_take_is_told_and_not_shown(tmp_path, monkeypatch):
+    from connectors import imap_session
+
+    connected = imap_session._connected
+
+    def old(*arguments):
+        box = connected(*arguments)
+        box.client.capabilities = ("IMAP4REV1",)
+        return box
+
+    monkeypatch.setattr(imap_session, "_connected", old)
+    with dovecot.running() as server:
+        of = feed({"type": "imap", "senders": ["a@b.example"], "authserv_id": "x"})
+        with pytest.raises(CredentialsError, match="plain characters only") as caught:
+            fetch(load_source(of, server.connection(password=Secret(f"{CANARY}-größe"))), of, tmp_path)
+    assert CANARY not in f"{caught.value} {caught.value.hint} {caught.value.detail}"
+    assert caught.value.__suppress_context__

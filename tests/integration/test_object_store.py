@@ -1,6 +1,7 @@
 """The source object_store against a server that speaks S3, and what is handed to the libraries of the other stores."""
 
 import json
+import sys
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -118,13 +119,16 @@ def test_the_path_names_a_bucket(path):
 
 def test_google_gets_the_service_account_and_nothing_else(monkeypatch):
     given = _taken(monkeypatch, "gs")
-    key = {"type": "service_account", "project_id": "p"}
+    key = {"type": "service_account", "client_email": "a@b.example", "private_key": "-", "token_uri": "https://tokens.example"}
     open_store(_options("gs"), Connection("n", extra={"keyfile_json": Secret(json.dumps(key))}))
     open_store(_options("gs"), Connection("n", extra={"identity": "machine"}))
     open_store(_options("gs"), None)
     assert [one["token"] for one in given] == [key, "google_default", "anon"]
     with pytest.raises(CredentialsError, match="not JSON") as caught:
         open_store(_options("gs"), Connection("n", extra={"keyfile_json": Secret(CANARY)}))
+    for other in ("[]", "{}", '"key"'):
+        with pytest.raises(CredentialsError, match="no service account's key"):
+            open_store(_options("gs"), Connection("n", extra={"keyfile_json": Secret(other)}))
     assert CANARY not in repr(caught.value.__cause__) + str(caught.value)
 
 
@@ -145,11 +149,13 @@ def test_the_libraries_of_the_other_stores_are_there_and_take_what_they_are_give
     assert open_store(_options(scheme), key).protocol
 
 
-def test_a_store_whose_library_is_missing_names_what_to_install(monkeypatch):
-    def missing(_name):
-        raise ImportError
+def test_google_is_asked_over_https_only():
+    """The class that fsspec gives for "gs" asks over gRPC first, and waits a minute where that is closed or not allowed."""
+    assert type(open_store(_options("gs"), None)).__module__ == "gcsfs.core"
 
-    monkeypatch.setattr("fsspec.get_filesystem_class", missing)
+
+def test_a_store_whose_library_is_missing_names_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gcsfs.core", None)
     with pytest.raises(ConfigError, match="gcsfs") as caught:
         open_store(_options("gs"), None)
     assert "stockfeed[gcs]" in caught.value.hint
@@ -166,6 +172,8 @@ def _taken(monkeypatch, wanted: str) -> list[dict]:
         assert name == wanted
         return lambda **arguments: given.append(arguments)
 
+    if wanted == "gs":
+        monkeypatch.setattr("gcsfs.core.GCSFileSystem", lambda **arguments: given.append(arguments))
     monkeypatch.setattr("fsspec.get_filesystem_class", kind)
     return given
 

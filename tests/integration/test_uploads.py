@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ from connectors.registry import load_source
 from connectors.upload import PREFIX, is_allowed, new_token, token_hash
 from schemas.errors import ConfigError
 from schemas.transfer import Seen
-from stockfeed.web.server import Listening
+from stockfeed.web.server import MOST_CONNECTIONS, Listening, config_of
 from tests.integration.hostile_world import HostileWorld, HourClock, database_template, toml
 from tests.servers.feeds import feed, fetch
 
@@ -58,13 +58,9 @@ def template(tmp_path_factory):
 def door(tmp_path, template, text: str):
     import uvicorn
 
-    from stockfeed.web.uploads import make_web
-
     world = HostileWorld(tmp_path, text, HourClock(), template)
     sock = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(make_web(world.app), http="h11", ws="none", lifespan="off", log_config=None, access_log=False)
-    )
+    server = uvicorn.Server(config_of(world.app, Listening("127.0.0.1", sock.getsockname()[1])))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
 
@@ -192,6 +188,24 @@ def test_a_connection_that_ends_before_the_file_records_nothing(tmp_path, templa
         client.stop()  # returns when what was begun has come to its end
         assert world.query("SELECT * FROM delivery") == []
         assert list(world.app.settings.spool_dir.glob("*")) == []
+
+
+def test_many_who_never_finish_their_headers_do_not_keep_the_door_shut(opened, monkeypatch):
+    """Each sends its headers for ever, a byte at a time, and has shown no token."""
+    _, client = opened
+    monkeypatch.setattr("stockfeed.web.patience.HEADER_SECONDS", 1.0)
+    with ExitStack() as stack:
+        lines = [stack.enter_context(socket.create_connection(("127.0.0.1", client.port))) for _ in range(MOST_CONNECTIONS)]
+        for line in lines:
+            line.settimeout(20)
+            line.sendall(HEAD[:40])
+        assert [line.recv(100) for line in lines] == [b""] * MOST_CONNECTIONS
+        assert push(client).status_code == 201
+    with socket.create_connection(("127.0.0.1", client.port)) as line:  # the second request of a connection as the first
+        line.settimeout(20)
+        line.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /hea")
+        while line.recv(1000):
+            pass
 
 
 def test_a_silent_sender_is_ended(opened, monkeypatch):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.registry import load_source
+from connectors.web_api import WebApiSource
 from schemas.connections import Secret
 from schemas.errors import ConfigError, CredentialsError, DeliveryError, PermanentError, TransientError
 from tests.servers import paged_api, web_server
@@ -183,6 +184,92 @@ def test_wrong_clients_credentials_are_a_mistake_of_the_login(api, caplog):
         api.fetch(url=api.plain.url("/stock"), token_url=api.plain.url("/token"))
     shown = [str(caught.value), caught.value.detail, *(record.getMessage() for record in caplog.records)]
     assert not any(CANARY in text for text in shown)
+
+
+def test_the_token_is_asked_for_under_the_connections_own_authority(api):
+    api.interface.tokens = set()
+    assert len(api.skus(token_url=api.server.url("/token"))) == 5
+
+
+def test_the_name_of_the_token_server_is_looked_up_once_and_only_the_checked_address_is_asked(api):
+    """A name that leads to another address a moment later (DNS rebinding) leads nowhere else."""
+    api.interface.tokens, asked = set(), []
+
+    def lookup(host, port):
+        asked.append(host)
+        return [(0, 0, 0, "", ("127.0.0.1" if host == "stock.invalid" else host, port))]
+
+    here = f"http://127.0.0.1:{api.plain.port}"
+    source = load_source(feed({"type": "web_api", "url": f"{here}/stock", "rows": "items", "private_host": True}), None)
+    options = source._options.model_copy(
+        update={"url": f"http://stock.invalid:{api.plain.port}/stock", "token_url": f"http://stock.invalid:{api.plain.port}/token"}
+    )
+    connection = replace(api.connection, host="stock.invalid", port=api.plain.port)
+    [got] = fetch(WebApiSource(options, connection, lookup=lookup), feed({"type": "web_api", "url": here}), api.spool)
+    assert got.size > 0
+    assert asked == ["stock.invalid"] * 4  # the token, then three pages: each looked up where it is checked, and nowhere else
+    assert api.plain.requests[0].target == "/token"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        (reply(429, Retry_After="7"), TransientError, "no token now"),
+        (reply(429), TransientError, "no token now"),
+        (reply(503), TransientError, "no token now"),
+        (reply(302, Location="https://elsewhere.example/"), PermanentError, "redirects are not followed"),
+        (reply(200, b"<html>log in</html>"), PermanentError, "a web page instead of a token"),
+        (reply(200, b'{"access_token": "ab'), TransientError, "cut short"),
+        (reply(200, b"[]"), CredentialsError, "no access_token"),
+        (reply(200, b'{"access_token": 5}'), CredentialsError, "no access_token"),
+        (reply(400, b'{"error": "invalid_scope"}'), CredentialsError, "invalid_scope"),
+        (reply(401, f'{{"error": "{CANARY}"}}'.encode()), CredentialsError, "HTTP 401"),
+        (reply(200, b" " * 2_000_000), DeliveryError, "larger than"),
+    ],
+)
+def test_each_fault_of_the_token_server_has_one_outcome(api, fault, error, words):
+    api.interface.tokens = set()
+    api.interface._token = lambda _request: fault
+    with pytest.raises(error, match=words) as caught:
+        api.fetch(token_url=api.server.url("/token"))
+    assert CANARY not in f"{caught.value} {caught.value.hint} {caught.value.detail}"
+
+
+@pytest.mark.parametrize("there", [{"href": "/stock?start=2"}, ["/stock?start=2"], 2, True])
+def test_a_next_page_that_is_no_address_is_told_and_not_taken_for_the_end(api, there):
+    api.interface.answer = lambda _request, line: line.send(reply(200, json.dumps({"items": ROWS, "next": there}).encode()))
+    with pytest.raises(PermanentError, match="'next' is no address"):
+        api.fetch()
+
+
+def test_a_truth_is_no_cursor(api):
+    api.interface.answer = lambda _request, line: line.send(reply(200, json.dumps({"items": ROWS, "next": True}).encode()))
+    with pytest.raises(PermanentError, match="'next' is no cursor"):
+        api.fetch(paging="cursor")
+
+
+def test_the_same_records_again_are_a_loop_though_the_rest_of_the_page_changes(api):
+    """Half the list twice would have as many records as the whole."""
+    served = iter(range(100))
+
+    def answer(_request, line) -> None:
+        line.send(reply(200, json.dumps({"items": ROWS[:2], "total": 4, "served": next(served)}).encode()))
+
+    api.interface.answer = answer
+    with pytest.raises(PermanentError, match="page 2 was read already"):
+        api.fetch(paging="page", total="total")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_pages_in_another_encoding_are_one_file_all_the_same(api, encoding):
+    answer = api.interface._page
+
+    def encoded(request) -> bytes:
+        body = answer(request).partition(b"\r\n\r\n")[2]
+        return reply(200, body.decode().encode(encoding), Content_Type="application/json")
+
+    api.interface._page = encoded
+    assert len(api.skus()) == 5
 
 
 @pytest.mark.parametrize(

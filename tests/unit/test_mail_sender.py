@@ -65,6 +65,18 @@ def test_our_server_vouches_for_the_senders_domain(result):
         (f"{OURS}; x=y (dmarc=pass header.from=acme.example)",),
         (f"{OURS}.attacker.example; dmarc=pass header.from=acme.example",),
         ("(" * 4000,),
+        # what the sender chose (the envelope's address, quoted) is never read as a result of our server
+        (f'{OURS}; spf=pass smtp.mailfrom="a; dmarc=pass header.from=acme.example; x"@attacker.example',),
+        (f'{OURS}; spf=pass smtp.mailfrom="acme.example"@attacker.example',),
+        (f'{OURS}; spf=pass smtp.mailfrom="x@acme.example"@attacker.example',),
+        (f'{OURS}; spf=pass smtp.mailfrom="x\\" smtp.mailfrom=acme.example "@attacker.example',),
+        (f'{OURS}; spf=pass smtp.mailfrom="never closed; dkim=pass header.d=acme.example',),
+        (f'{OURS}; spf=pass reason="ok; dkim=pass header.d=acme.example" smtp.mailfrom=attacker.example',),
+        (f"{OURS}; spf=pass (a (b smtp.mailfrom=x.example; dkim=pass header.d=acme.example",),
+        (f"{OURS}; spf=pass (a) b) smtp.mailfrom=x.example; dkim=pass header.d=acme.example",),
+        (f"{OURS}; dkim=pass header.d=acme.example@attacker.example",),
+        (f"{OURS}; spf=pass smtp.mailfrom=a@acme.example smtp.mailfrom=x@attacker.example",),
+        (f"{OURS}; dkim=pass header.d=acme.example; {'x=y; ' * 2000}dmarc=fail header.from=acme.example",),
     ],
 )
 def test_a_forged_missing_or_failed_result_is_a_finding_that_holds(lines):

@@ -9,8 +9,11 @@ import polars as pl
 
 from schemas.records import OpenBinary, RawBatch
 from schemas.rejections import Rejection, rejection
+from transforms.formats.delimited import NO_LINE_END
 from transforms.formats.delimited import read as read_lines
 from transforms.formats.document_options import FixedWidthOptions
+
+_NO_LIMIT = 1 << 62  # characters
 
 
 def read(open_binary: OpenBinary, options: FixedWidthOptions) -> Iterator[RawBatch]:
@@ -20,7 +23,7 @@ def read(open_binary: OpenBinary, options: FixedWidthOptions) -> Iterator[RawBat
     `short_rows = "pad"` allows short ones. Raises DeliveryError as the reader of delimited text does.
     """
     for batch in read_lines(open_binary, options):
-        frame, refused = _lines_that_fit(batch.frame, options)
+        frame, refused = _lines_that_fit(batch, options)
         cells = [
             pl.col("c0").str.slice(first - 1, last - first + 1).str.strip_chars(" ").alias(f"c{n}")
             for n, (first, last) in enumerate(options.fields.values())
@@ -37,17 +40,26 @@ def read(open_binary: OpenBinary, options: FixedWidthOptions) -> Iterator[RawBat
         )
 
 
-def _lines_that_fit(frame: pl.DataFrame, options: FixedWidthOptions) -> tuple[pl.DataFrame, tuple[Rejection, ...]]:
-    size = pl.col("c0").str.len_chars()
+def _lines_that_fit(batch: RawBatch, options: FixedWidthOptions) -> tuple[pl.DataFrame, tuple[Rejection, ...]]:
+    frame, text, size = batch.frame, pl.col("c0"), pl.col("c0").str.len_chars()
+    width = options.length or max(last for _, last in options.fields.values())
     short = size < (options.length or max(first for first, _ in options.fields.values()))
-    wrong = size > options.length if options.length else pl.lit(value=False)
-    if options.short_rows == "reject":
-        wrong |= short
-    bad = frame.filter(wrong)
-    sentence = "the line is not as long as declared" if options.length else "the line ends before its last column begins"
+    is_cut = pl.lit(value=False)
+    if NO_LINE_END in batch.notes:  # the file may end in the middle of a number
+        is_cut = (pl.int_range(pl.len()) == pl.len() - 1) & (size < width)
+    # a letter and its accent as two signs: some count them as one
+    moved = pl.lit(value=options.length is None) & text.str.contains(r"\p{M}")
+    reason = (
+        pl.when(size > (options.length or _NO_LIMIT)).then(pl.lit("the line is not as long as declared"))
+        .when(is_cut).then(pl.lit("the file ends in the middle of its last column"))
+        .when(moved).then(pl.lit("it is not clear where its columns are: a letter and its accent are two signs"))
+        .when(short & pl.lit(value=options.short_rows == "reject"))
+        .then(pl.lit("the line is not as long as declared" if options.length else "the line ends before its last column begins"))
+    )  # fmt: skip
+    judged = frame.with_columns(reason.alias("reason"))
     refused = tuple(
         rejection("ROW-WIDTH", row=row, line=line, value=text, message=f"{sentence}: it has {len(text)} characters",
                   remedy='Send lines of full length, or set format.short_rows = "pad" if short ones have blank ends.')
-        for row, line, text in bad.select("row", "line", "c0").iter_rows()
+        for row, line, text, sentence in judged.drop_nulls("reason").select("row", "line", "c0", "reason").iter_rows()
     )  # fmt: skip
-    return frame.filter(~wrong), refused
+    return judged.filter(pl.col("reason").is_null()).drop("reason"), refused

@@ -14,7 +14,7 @@ from schemas.rejections import escape_value, rejection
 from transforms.formats.content import not_a_table, not_text
 from transforms.formats.document_options import JsonOptions
 from transforms.formats.document_rows import Document, Record, alternatives, batches, columns_of, first_look
-from transforms.formats.json_paths import ABSENT, CellPath, RowPath, cell_path, records, row_path
+from transforms.formats.json_paths import ABSENT, CellPath, RowPath, Several, cell_path, records, row_path
 from transforms.formats.json_text import JsonText, NoNumber, Number
 
 _SHOWN_MEMBERS = 10
@@ -192,6 +192,9 @@ class _Reading:
 
     def _place(self, made: Record, at: int, name: str, value: Any) -> None:
         """Put a value into its cell, or say why it cannot be there."""
+        if isinstance(value, Several):
+            made.faults.append((at, "VALUE-SEVERAL", ", ".join(_said(one) for one in value.values[:5])))
+            return
         text = _plain(value)
         bad_key = name in self.identifiers and (value in (True, False) or (isinstance(value, Number) and not value.isdigit()))
         if text is None or isinstance(value, NoNumber) or bad_key:

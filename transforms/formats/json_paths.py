@@ -18,6 +18,13 @@ ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
+class Several:
+    """What stands in the place of a value when a condition fits several elements: which is meant, nobody has said."""
+
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Every:
     """All elements of a list (`[*]`)."""
 
@@ -82,29 +89,34 @@ class CellPath:
     steps: tuple[Step, ...]
 
     def value(self, record: Any, enclosing: Sequence[Mapping[str, Any]]) -> Any:
-        """Return the value, or ABSENT. `enclosing` are the objects around the record, the nearest first."""
+        """Return the value, ABSENT, or Several. `enclosing` are the objects around the record, the nearest first."""
         if self.up > len(enclosing):
             return ABSENT
         found = enclosing[self.up - 1] if self.up else record
-        for step in self.steps:
-            if isinstance(step, str):
-                if not isinstance(found, dict) or step not in found:
-                    return ABSENT
-                found = found[step]
-            else:
-                found = _element(found, step)
-                if found is ABSENT:
-                    return ABSENT
-        return found
+        return _walked(found, self.steps)
 
 
-def _element(found: Any, step: Step) -> Any:
-    if not isinstance(found, list):
-        return ABSENT
-    if isinstance(step, int):
-        return found[step] if -len(found) <= step < len(found) else ABSENT
-    assert isinstance(step, Where)
-    return next((one for one in found if isinstance(one, dict) and one.get(step.key) == step.value), ABSENT)
+def _walked(found: Any, steps: Sequence[Step]) -> Any:
+    for at, step in enumerate(steps):
+        if isinstance(step, str):
+            if not isinstance(found, dict) or step not in found:
+                return ABSENT
+            found = found[step]
+        elif not isinstance(found, list):
+            return ABSENT
+        elif isinstance(step, int):
+            if not -len(found) <= step < len(found):
+                return ABSENT
+            found = found[step]
+        else:
+            assert isinstance(step, Where)
+            fitting = [one for one in found if isinstance(one, dict) and one.get(step.key) == step.value]
+            if len(fitting) != 1:
+                there = [one for one in (_walked(one, steps[at + 1 :]) for one in fitting) if one is not ABSENT]
+                differ = any(one != there[0] for one in there)
+                return Several(tuple(there)) if differ else there[0] if there else ABSENT
+            [found] = fitting
+    return found
 
 
 def cell_path(text: str) -> CellPath:

@@ -116,7 +116,8 @@ class JsonText:
                 raise exceeded(found, self.limits.line_bytes, "line_bytes", line=self.here())
             self._more()
             return
-        if cut_off and error.msg.startswith(("Unterminated", "Expecting")) and not self._text[error.pos + 1 :].strip(_BLANKS):
+        inside_a_text = error.msg.startswith("Unterminated string")  # it goes to the end: a line end in a text is another error
+        if inside_a_text or (cut_off and error.msg.startswith("Expecting") and not self._text[error.pos + 1 :].strip(_BLANKS)):
             raise self.truncated() from error
         line = self.line + self._text.count("\n", self._counted, error.pos)
         shown = escape_value(self._text[error.pos : error.pos + 20])

@@ -20,11 +20,11 @@ _NUL_SHARE = 0.3  # UTF-16 text in a Latin script has NUL in nearly every second
 
 
 def detect(head: bytes, declared: str) -> tuple[str, int]:
-    """Return the encoding of a file that begins with `head`, and the length of its byte-order mark.
+    """Return the encoding of a file that begins with `head`, and the length of its byte-order mark (of all, if it is repeated).
 
     `declared` is a codec name or "auto". Raises DeliveryError FILE-ENCODING when the mark contradicts the declaration.
     """
-    marked = next(((name, len(mark)) for mark, name in _MARKS if head.startswith(mark)), None)
+    marked = next(((name, marks_at(head, mark)) for mark, name in _MARKS if head.startswith(mark)), None)
     if declared == "auto":
         return marked or (_by_nul_pattern(head) or "utf-8", 0)
     if marked is None:
@@ -38,6 +38,14 @@ def detect(head: bytes, declared: str) -> tuple[str, int]:
             line=1,
         )
     return name, size
+
+
+def marks_at(head: bytes, mark: bytes) -> int:
+    """Return how many bytes of marks `head` begins with: some programs put one before text that has one already."""
+    size = 0
+    while head.startswith(mark, size):
+        size += len(mark)
+    return size
 
 
 def _by_nul_pattern(head: bytes) -> str | None:

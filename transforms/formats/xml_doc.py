@@ -4,6 +4,7 @@ Never reads a DTD, resolves an entity or follows an inclusion; an answer that is
 Memory does not grow with the document. Runs only in the limited child process.
 """
 
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
@@ -14,10 +15,12 @@ from schemas.rejections import escape_value
 from transforms.formats.content import not_a_table, not_text
 from transforms.formats.document_options import XmlOptions
 from transforms.formats.document_rows import Document, Record, alternatives, batches, columns_of, first_look
+from transforms.formats.text_encoding import marks_at
 from transforms.formats.xml_events import XmlRecords
 from transforms.formats.xml_paths import CellPath, Element, RowPath, cell_path, row_path
 
 _PIECE = 1 << 18
+_HEAD = 64  # bytes
 
 
 def read(open_binary: OpenBinary, options: XmlOptions) -> Iterator[RawBatch]:
@@ -74,6 +77,9 @@ def _check_content(stream: IO[bytes], options: XmlOptions) -> None:
 def _records(stream: IO[bytes], plan: _Plan, options: XmlOptions, notes: list[str]) -> Iterator[Record]:
     """Yield every record; the document is read to its end."""
     events = XmlRecords(plan.whole, options, climbs=bool(plan.inner), wanted=_wanted(plan))
+    head = stream.read(_HEAD)
+    mark = next((one for one in (BOM_UTF8, BOM_UTF16_LE, BOM_UTF16_BE) if head.startswith(one)), None)
+    stream.seek(marks_at(head, mark) - len(mark) if mark else 0)  # expat knows one mark, and needs it
     row = 0
     while True:
         data = stream.read(_PIECE)

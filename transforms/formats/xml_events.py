@@ -3,6 +3,7 @@
 Never declares or expands an entity, reads a DTD, or follows an inclusion.
 """
 
+import re
 from collections.abc import Iterator
 from xml.parsers import expat  # guarded as defusedxml guards it, and it keeps no tree
 
@@ -24,6 +25,8 @@ _UNENDED = tuple(
                  expat.errors.XML_ERROR_UNCLOSED_CDATA_SECTION)
 )  # fmt: skip
 _INVALID = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
+_TAG = re.compile(rb"""<(?:[^"'>]|"[^"]*"|'[^']*')*>""")
+_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);|#)([^;]*);")
 _SHOWN = 200  # characters of what an error answer says
 _SHOWN_NAMES = 100
 _MOST_TAGS = 4_096  # whose parts are remembered
@@ -112,7 +115,17 @@ class XmlRecords:
         message = f"line {line}: &{escape_value(name)}; is explained only in the DTD, which is not fetched"
         raise DeliveryError(message, "Ask for the document with the characters themselves.", line=line)
 
+    def _look_for_entities(self) -> None:
+        """The parser leaves an entity of the DTD that was not fetched out of an attribute without a word."""
+        written = self._parser.GetInputContext() or b""
+        tag = _TAG.match(written.replace(b"\0", b"")) if b"&" in written else None
+        found = _ENTITY.search(tag[0]) if tag else None
+        if found:
+            self._skipped(found[1].decode("ascii", "replace"), 0)
+
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        if attributes and self.notes:
+            self._look_for_entities()
         known = self._tags.get(tag)
         name, is_watched = known if known is not None else self._learn(tag)
         stack = self._stack
@@ -122,16 +135,19 @@ class XmlRecords:
             raise exceeded(what, self._depth, "xml_depth", line=self._line())
         if is_watched and self._refused is None:
             self._look_for_errors(tag.rpartition(" ")[0], name, len(stack))
+        is_record = name == self._path.names[-1] and self._is_at_path()
         if self._open_ones:
+            if is_record:
+                raise self._record_in_record(name)
             self._count(_COSTS + (sum(map(len, attributes.values())) if attributes else 0))
             if not self._passed_over:
                 self._open_inside(name, attributes)
             return
         if len(self.names) < _SHOWN_NAMES:
             self.names[name] = None
-        if name == self._path.names[-1] and self._is_at_path():
+        if is_record:
             self._size = 0
-            self._open_ones.append(Element(name, _local(attributes), None, self._line()))
+            self._open_ones.append(_element(name, attributes, None, self._line()))
 
     def _learn(self, tag: str) -> tuple[str, bool]:
         namespace, _, name = tag.rpartition(" ")
@@ -163,10 +179,15 @@ class XmlRecords:
             self._passed_over = len(self._stack)
             return
         above = self._open_ones[-1]
-        local = _local(attributes) if attributes else attributes
-        made = Element(name, local, above, self._line()) if self._climbs else Element(name, local, None, above.line)
+        made = _element(name, attributes, above, self._line()) if self._climbs else _element(name, attributes, None, above.line)
         above.children.append(made)
         self._open_ones.append(made)
+
+    def _record_in_record(self, name: str) -> DeliveryError:
+        line, shown = self._line(), "//" + "/".join(self._path.names)
+        message = f"line {line}: <{escape_value(name)}> inside another one: which of them are records, {shown} does not say"
+        hint = "Write format.rows from the root, such as /stock/item."
+        return DeliveryError(message, hint, code="FILE-NOT-TABLE", line=line)
 
     def _count(self, size: int) -> None:
         self._size += size
@@ -204,5 +225,14 @@ class XmlRecords:
                 self._complete.append(done)
 
 
-def _local(attributes: dict[str, str]) -> dict[str, str]:
-    return {key.rpartition(" ")[2]: value for key, value in attributes.items()}
+def _element(name: str, attributes: dict[str, str], above: Element | None, line: int) -> Element:
+    if not attributes or not any(" " in key for key in attributes):
+        return Element(name, attributes, above, line)
+    prefixed = [(key.rpartition(" ")[2], value) for key, value in attributes.items() if " " in key]
+    plain = {key: value for key, value in attributes.items() if " " not in key}
+    made = Element(name, dict(prefixed) | plain, above, line)
+    for key, _ in prefixed:
+        values = [value for other, value in prefixed if other == key]
+        if len(values) > 1 and key not in plain:
+            made.clashing[key] = values
+    return made

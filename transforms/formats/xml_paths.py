@@ -17,7 +17,10 @@ BLANKS = " \t\r\n"
 
 @dataclass(slots=True, eq=False)
 class Element:
-    """An element inside a record: its local name, attributes by local name, its own text, and what is in it."""
+    """An element inside a record: its local name, attributes by local name, its own text, and what is in it.
+
+    An attribute without a prefix counts before those of its name with one; `clashing` are names that only prefixes tell apart.
+    """
 
     name: str
     attributes: dict[str, str]
@@ -25,11 +28,18 @@ class Element:
     line: int
     parts: list[str] = field(default_factory=list)
     children: list["Element"] = field(default_factory=list)
+    clashing: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
         """Return the element's own text without the blanks around it."""
         return "".join(self.parts).strip(BLANKS)
+
+    def values(self, attribute: str) -> list[str]:
+        """Return the value of an attribute; none where it is absent, several where they clash."""
+        if attribute in self.clashing:
+            return self.clashing[attribute]
+        return [self.attributes[attribute]] if attribute in self.attributes else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,7 @@ class CellPath:
         found = [record]
         for step in self.steps:
             if step.name.startswith("@"):
-                return [one.attributes[step.name[1:]] for one in found if step.name[1:] in one.attributes]
+                return [value for one in found for value in one.values(step.name[1:])]
             found = step.apply(found)
         return list(found)
 

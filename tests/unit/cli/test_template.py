@@ -29,3 +29,12 @@ def test_the_template_of_a_source_is_a_right_file_that_names_every_key(source, t
 def test_an_unknown_source_is_refused_with_the_nearest_name(capsys):
     assert run(["feeds", "template", "sftpp"]) == 3
     assert "Did you mean 'sftp'?" in capsys.readouterr().err
+
+
+def test_the_template_of_a_paged_interface_reads_what_it_delivers():
+    import tomllib
+
+    from stockfeed.cli.setup import template_text
+
+    [one] = tomllib.loads(template_text("web_api"))["feed"]
+    assert (one["format"]["type"], one["format"]["lines"], one["format"]["rows"]) == ("json_doc", True, "$[*]")

@@ -41,3 +41,18 @@ def test_the_letters_of_a_declared_encoding_come_back(encoding: str) -> None:
 def test_an_encoding_in_which_ascii_is_something_else_is_refused(encoding: str) -> None:
     with pytest.raises(ValidationError, match="not known or not supported"):
         DelimitedOptions(encoding=encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    ("kind", "text", "columns", "options"),
+    [
+        ("delimited", "sku,qty\nA,1\n", ("sku", "qty"), {}),
+        ("json_doc", '[{"sku": "A", "qty": 1}]', ("sku", "qty"), {}),
+        ("xml_doc", "<s><i><sku>A</sku><qty>1</qty></i></s>", ("sku", "qty"), {"rows": "/s/i"}),
+        ("fixed_width", "A1\n", (), {"fields": {"sku": [1, 1], "qty": [2, 2]}}),
+    ],
+)
+def test_a_byte_order_mark_that_is_there_twice_is_no_part_of_the_text(read_format, encoding, kind, text, columns, options):  # noqa: PLR0917
+    read = read_format(kind, f"\ufeff\ufeff{text}".encode(encoding), columns, **options)
+    assert read.cells == [("A", "1")]

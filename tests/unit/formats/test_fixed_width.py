@@ -38,3 +38,23 @@ def test_titles_and_trailers_are_left_out_as_for_delimited_text(read_format):
 def test_quotes_and_commas_are_text(read_format):
     read = read_format("fixed_width", b'A"b,c   00001W1\n', fields=FIELDS)
     assert read.cells == [('A"b,c', "00001", "W1")]
+
+
+def test_a_file_that_ends_in_the_middle_of_a_number_gives_no_smaller_number(read_format):
+    """`1200` cut after two digits is no 12."""
+    places = {"SKU": [1, 8], "QTY": [9, 13]}
+    read = read_format("fixed_width", b"A       00001\nB       012", fields=places)
+    assert read.cells == [("A", "00001")]
+    assert read.rejected == [("ROW-WIDTH", 2)]
+    assert "ends in the middle of its last column" in read.rejections[0].message
+    assert read_format("fixed_width", b"A       00001\nB       01200", fields=places).cells[1] == ("B", "01200")
+    assert read_format("fixed_width", b"A       00001\nB       012\n", fields=places).cells[1] == ("B", "012")  # blanks cut off
+
+
+def test_a_letter_and_its_accent_as_two_signs_move_no_column(read_format):
+    places = {"SKU": [1, 4], "QTY": [5, 8]}
+    read = read_format("fixed_width", "A\u0308AAA0012\nBBBB0002\n".encode(), fields=places)
+    assert read.cells == [("BBBB", "0002")]
+    assert read.rejected == [("ROW-WIDTH", 1)]
+    read = read_format("fixed_width", "A\u0308AA0012\nBBBB0002\n".encode(), fields=places, length=8)
+    assert read.cells == [("A\u0308AA", "0012"), ("BBBB", "0002")]

@@ -173,3 +173,18 @@ def test_a_column_that_is_no_path_is_a_mistake(read_format, column):
 
 def test_utf_16_is_read_by_its_mark(read_format):
     assert read_format("json_doc", '[{"sku":"Ü"}]'.encode("utf-16"), ("sku",)).cells == [("Ü",)]
+
+
+def test_a_condition_that_fits_several_elements_takes_none_of_them(read_format):
+    data = b"""[{"sku": "A", "at": [{"k": "free", "n": 1}, {"k": "free", "n": 9}]},
+      {"sku": "B", "at": [{"k": "free", "n": 2}, {"k": "sold", "n": 9}]},
+      {"sku": "C", "at": [{"k": "free", "n": 3}, {"k": "free", "n": 3}, {"k": "free"}]}]"""
+    read = read_format("json_doc", data, ("sku", "at[?@.k=='free'].n"))
+    assert read.cells == [("A", ""), ("B", "2"), ("C", "3")]
+    assert [(p.row, p.code, p.value) for p in read.problems] == [(1, "VALUE-SEVERAL", "1, 9")]
+
+
+def test_a_document_that_ends_inside_a_text_is_cut_off(read_format):
+    with pytest.raises(DeliveryError) as caught:
+        read_format("json_doc", b'[{"sku": "A", "qty": 1}, {"sku": "B, and more', ("sku", "qty"))
+    assert caught.value.code == "FILE-TRUNCATED"

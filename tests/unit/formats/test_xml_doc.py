@@ -132,3 +132,30 @@ def test_depth_is_limited_at_exactly_the_limit(read_format):
 def test_the_declared_encoding_is_used(read_format, encoding):
     data = f'<?xml version="1.0" encoding="{encoding}"?><s><i>Ключ</i></s>'.encode(encoding)
     assert read_format("xml_doc", data, (".",), rows="/s/i").cells == [("Ключ",)]
+
+
+def test_records_inside_records_are_told_and_not_passed_over(read_format):
+    data = b"<s><i><sku>A</sku><qty>1</qty><i><sku>B</sku><qty>2</qty></i></i></s>"
+    with pytest.raises(DeliveryError, match="line 1: <i> inside another one"):
+        read_format("xml_doc", data, ("sku", "qty"), rows="//i")
+    assert read_format("xml_doc", data, ("sku", "qty"), rows="/s/i").cells == [("A", "1")]
+
+
+def test_of_attributes_that_only_a_prefix_tells_apart_none_is_guessed(read_format):
+    data = (
+        b"""<s xmlns:a="x" xmlns:b="y"><i sku="A" qty="1" b:qty="5"/><i sku="B" a:qty="2" b:qty="5"/><i sku="C" b:qty="3"/></s>"""
+    )
+    read = read_format("xml_doc", data, ("@sku", "@qty"), rows="/s/i")
+    assert read.cells == [("A", "1"), ("B", ""), ("C", "3")]
+    assert [(p.row, p.code, p.value) for p in read.problems] == [(2, "VALUE-SEVERAL", "2, 5")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("before", ["", "<note text='> here'/>", "x" * 300_000])
+def test_an_entity_in_an_attribute_that_only_the_dtd_explains_refuses_the_file(read_format, encoding, before):
+    text = f"""<!DOCTYPE s SYSTEM "s.dtd"><s>{before}<i sku="A" qty='1&dot;2'/></s>"""
+    with pytest.raises(DeliveryError, match="&dot; is explained only in the DTD"):
+        read_format("xml_doc", text.encode(encoding), ("@sku", "@qty"), rows="/s/i", doctype="ignore")
+    known = text.replace("&dot;", "&#50;").replace("'A'", "'&amp;'")
+    read = read_format("xml_doc", known.encode(encoding), ("@sku", "@qty"), rows="/s/i", doctype="ignore")
+    assert read.cells == [("A", "122")]
