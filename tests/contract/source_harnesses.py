@@ -128,6 +128,7 @@ def _imap(tmp_path: Path, stack: ExitStack) -> Harness:
     def break_reading() -> None:
         source, of = harness.load()
         fetch(source, of, tmp_path / "rehearsal")
+        gate.wait_for_ends()
         gate.cut_at = gate.passed - 500  # inside the mail: after it comes the end of the session only
 
     source = {"type": "imap", "senders": ["stock@acme.example"], "authserv_id": dovecot.AUTHSERV_ID}

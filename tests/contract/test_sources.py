@@ -133,7 +133,8 @@ def test_an_unknown_host_name_is_worth_another_try(remote):
 def test_no_secret_reaches_a_log_an_error_or_a_representation(remote, caplog):
     put(remote.outside, "stock.csv", CONTENT)
     texts = []
-    caplog.set_level(logging.DEBUG, "paramiko")  # a test that ran the command line here before has quietened it
+    for name in ("paramiko", "httpx"):
+        caplog.set_level(logging.DEBUG, name)  # a test that ran the command line here before has quietened it
     with caplog.at_level(logging.DEBUG):
         source, of = remote.load()
         [got] = fetch(source, of, remote.spool)

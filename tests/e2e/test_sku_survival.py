@@ -174,7 +174,8 @@ def test_the_rejection_file_for_the_supplier_names_every_sku_as_written(site: Si
     [csv_text] = [site.process("rejections", "export").out]
     values = [row["value"] for row in csv_rows(csv_text) if row["code"] == "SKU-DUPLICATE"]
     assert values == [unescaped(sku) for sku in (*SKUS, *SKUS)]
-    assert site("rejections", "export", "--format", "xlsx", "--output", "problems.xlsx").code == 0
+    delivery = str(ended["delivery_id"])
+    assert site("rejections", "export", delivery, "--format", "xlsx", "--output", "problems.xlsx").code == 0
     found = sheet_rows(site.folder / "problems.xlsx", "Rejections")
     assert [row["value"] for row in found if row["code"] == "SKU-DUPLICATE"] == [*SKUS, *SKUS]
 

@@ -13,6 +13,13 @@ class CuttingLine:
     cut_at: int | None = None  # bytes from the server after which a connection ends
     passed: int = 0  # bytes from the server in the last connection that ended
     open: list[socket.socket] = field(default_factory=list)
+    copying: list[threading.Thread] = field(default_factory=list)
+
+    def wait_for_ends(self) -> None:
+        """Return when every connection that was made has ended and been counted."""
+        for thread in self.copying:
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 @contextmanager
@@ -39,8 +46,9 @@ def _accept(listener: socket.socket, line: CuttingLine, to: int) -> None:
             client, _ = listener.accept()
             server = socket.create_connection(("127.0.0.1", to))
             line.open += [client, server]
-            threading.Thread(target=_copy, args=(client, server, None), daemon=True).start()
-            threading.Thread(target=_copy, args=(server, client, line), daemon=True).start()
+            for way in ((client, server, None), (server, client, line)):
+                line.copying.append(threading.Thread(target=_copy, args=way, daemon=True))
+                line.copying[-1].start()
 
 
 def _copy(source: socket.socket, target: socket.socket, line: CuttingLine | None) -> None:

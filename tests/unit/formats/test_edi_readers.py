@@ -157,10 +157,14 @@ def test_a_hash_total_of_decimals_is_exact():
 )
 def test_a_file_of_many_small_interchanges_takes_no_longer_for_each(module, options, one):
     def seconds(count: int) -> float:
+        """The least of three: a core that two programs share counts more seconds for each."""
         content = b"".join(one.replace(b"905", b"%03d" % (number % 1000)) for number in range(count))
-        began = time.process_time()
-        module.examine(lambda: io.BytesIO(content), options)
-        return time.process_time() - began
+        taken = []
+        for _ in range(3):
+            began = time.process_time()
+            module.examine(lambda: io.BytesIO(content), options)
+            taken.append(time.process_time() - began)
+        return min(taken)
 
     seconds(10)
     assert seconds(4_000) < 24 * seconds(500)
