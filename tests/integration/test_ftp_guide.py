@@ -7,11 +7,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from connectors.registry import load_source, source_options_model
+from connectors.registry import load_source
 from schemas.feed_config import Feed
-from stockfeed.cli.boundary import run
 from stockfeed.secrets import find_connection
 from tests.servers import ftp_pyftpd, object_server, web_server
 from tests.servers.certificates import Authority, server_context
@@ -28,23 +25,6 @@ def blocks(page: str, language: str) -> list[str]:
 def connections(page: str) -> list:
     values = re.findall(r"AIRFLOW_CONN_NORDWIND='(.*?)'", blocks(page, "console")[0], re.DOTALL)
     return [find_connection("nordwind", {"AIRFLOW_CONN_NORDWIND": value}) for value in values]
-
-
-@pytest.mark.parametrize("page", ["ftp", "object_store", "web_api", "web_file"])
-def test_the_example_is_a_right_supplier_file(page, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    for name in ("suppliers", "channels"):
-        (tmp_path / "config" / name).mkdir(parents=True)
-    (tmp_path / "config" / "suppliers" / "nordwind.toml").write_text(blocks(page, "toml")[0], encoding="utf-8")
-    assert run(["feeds", "check"]) == 0
-    assert capsys.readouterr().out.startswith("No mistakes: 1 feed")
-
-
-@pytest.mark.parametrize("page", ["ftp", "object_store", "web_api", "web_file"])
-def test_every_option_the_page_names_exists_and_every_own_option_is_named(page):
-    text = (PAGES / f"{page}.md").read_text("utf-8")
-    own = set(source_options_model(page).model_fields) - set(source_options_model("sftp").model_fields)
-    assert [name for name in own if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_the_example_of_ftp_fetches_and_moves(tmp_path):

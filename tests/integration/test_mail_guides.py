@@ -7,36 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.registry import load_source, source_options_model
+from connectors.registry import load_source
 from schemas.connections import Secret
 from schemas.feed_config import Feed
-from stockfeed.cli.boundary import run
 from stockfeed.secrets import find_connection
-from tests.conftest import REPOSITORY
 from tests.integration.test_ftp_guide import blocks
 from tests.servers import dovecot, sheets
 from tests.servers.feeds import Clock, fetch
 
 PAGES = ("imap", "google_sheets", "upload")
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_the_example_is_a_right_supplier_file(page, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    for name in ("suppliers", "channels"):
-        (tmp_path / "config" / name).mkdir(parents=True)
-    (tmp_path / "config" / "suppliers" / "nordwind.toml").write_text(blocks(page, "toml")[0], encoding="utf-8")
-    assert run(["feeds", "check"]) == 0
-    assert capsys.readouterr().out.startswith("No mistakes: 1 feed")
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_page_and_template_name_every_option(page):
-    text = (REPOSITORY / f"docs/sources/{page}.md").read_text("utf-8")
-    template = (REPOSITORY / f"stockfeed/cli/source_templates/{page}.toml").read_text("utf-8")
-    names = set(source_options_model(page).model_fields)
-    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
-    assert [name for name in names if not re.search(rf"^(# )?{name} = ", template, re.MULTILINE)] == []
 
 
 def test_the_connection_of_the_page_is_read_as_meant():

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.registry import load_source, source_options_model
+from connectors.registry import load_source
 from schemas.feed_config import Feed
-from stockfeed.cli.boundary import run
 from stockfeed.demo.shop import Shop
 from stockfeed.reading import read_batches
 from tests.conftest import REPOSITORY
@@ -19,30 +18,6 @@ from tests.servers.certificates import Authority, server_context
 from tests.servers.feeds import Clock, fetch
 
 PAGES = ("bigcommerce", "shopify")
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_the_example_is_a_right_supplier_file(page, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    for name in ("suppliers", "channels"):
-        (tmp_path / "config" / name).mkdir(parents=True)
-    (tmp_path / "config" / "suppliers" / "nordwind.toml").write_text(blocks(page, "toml")[0], encoding="utf-8")
-    assert run(["feeds", "check"]) == 0
-    assert capsys.readouterr().out.startswith("No mistakes: 1 feed")
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_the_page_names_every_option(page):
-    text = (REPOSITORY / f"docs/sources/{page}.md").read_text("utf-8")
-    assert [name for name in source_options_model(page).model_fields if not re.search(rf"\b{name}\b", text)] == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_page_and_template_declare_the_same_columns(page, tmp_path, monkeypatch, capsys):
-    assert run(["feeds", "template", page]) == 0
-    ours, shown = (tomllib.loads(text)["feed"][0] for text in (capsys.readouterr().out, blocks(page, "toml")[0]))
-    for table in ("format", "columns", "words"):
-        assert ours[table] == shown[table], table
 
 
 def test_the_example_of_shopify_fetches_the_line_that_the_page_shows(tmp_path):

@@ -1,0 +1,41 @@
+"""What holds for every page in docs/sources: its example is a right supplier file, and page and template name every option."""
+
+import re
+import tomllib
+
+import pytest
+
+from connectors.registry import source_options_model
+from stockfeed.cli.boundary import run
+from tests.conftest import REPOSITORY
+from tests.integration.test_ftp_guide import blocks
+
+PAGES = sorted(page.stem for page in (REPOSITORY / "docs/sources").glob("*.md"))
+STOREFRONTS = ("bigcommerce", "magento", "shopify", "woocommerce")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_example_is_a_right_supplier_file(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("suppliers", "channels"):
+        (tmp_path / "config" / name).mkdir(parents=True)
+    (tmp_path / "config" / "suppliers" / "nordwind.toml").write_text(blocks(page, "toml")[0], encoding="utf-8")
+    assert run(["feeds", "check"]) == 0
+    assert capsys.readouterr().out.startswith("No mistakes: 1 feed")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_and_template_name_every_option(page):
+    text = (REPOSITORY / f"docs/sources/{page}.md").read_text("utf-8")
+    template = (REPOSITORY / f"stockfeed/cli/source_templates/{page}.toml").read_text("utf-8")
+    names = set(source_options_model(page).model_fields)
+    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
+    assert [name for name in names if not re.search(rf"^(# )?{name} = ", template, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("page", STOREFRONTS)
+def test_page_and_template_declare_the_same_columns(page, capsys):
+    assert run(["feeds", "template", page]) == 0
+    ours, shown = (tomllib.loads(text)["feed"][0] for text in (capsys.readouterr().out, blocks(page, "toml")[0]))
+    for table in ("format", "columns", "words"):
+        assert ours[table] == shown[table], table
