@@ -3,23 +3,19 @@
 Only reads. Never takes an untracked item's number for stock, and never takes half a list.
 """
 
-import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from connectors.addresses import Lookup, WebAddress
+from connectors.addresses import WebAddress
 from connectors.bigcommerce_items import add_level, add_product, add_variant, stock_lines
 from connectors.bigcommerce_lists import PacedLists, asked_wait
-from connectors.rest_session import RestOptions, RestSession, read_again
+from connectors.rest_session import RestOptions, RestSession, RestSource, read_again
 from connectors.storefront_lines import SortedFacts, TrackedCount, spool_lines
 from connectors.web_login import login_headers
-from connectors.web_session import Surroundings
-from schemas.connections import Connection
 from schemas.errors import CredentialsError
 from schemas.feed_config import Feed
 from schemas.transfer import Fetched, Seen
@@ -43,19 +39,8 @@ class BigCommerceOptions(RestOptions):
         return value
 
 
-class BigCommerceSource:
+class BigCommerceSource(RestSource[BigCommerceOptions]):
     """The inventory of one store."""
-
-    def __init__(
-        self,
-        options: BigCommerceOptions,
-        connection: Connection,
-        *,
-        sleep: Callable[[float], object] = time.sleep,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        lookup: Lookup = socket.getaddrinfo,
-    ) -> None:
-        self._options, self._connection, self._around = options, connection, Surroundings(sleep, now, lookup)
 
     def fetch(self, feed: Feed, seen: Seen, spool: Path) -> Iterator[Fetched]:  # noqa: ARG002 - the protocol's signature
         """Yield the stock of all items as one arrival of JSON lines; see `protocols.Source`.
@@ -73,9 +58,6 @@ class BigCommerceSource:
 
         session = RestSession(self._options, connection, headers, self._around, asked_wait=asked_wait)
         yield read_again(lambda: self._read(session, spool, began), self._options.reads)
-
-    def acknowledge(self, reference: Mapping[str, str]) -> None:
-        """Do nothing: a store is only read."""
 
     def _read(self, session: RestSession, spool: Path, began: datetime) -> Fetched:
         options, count = self._options, TrackedCount()

@@ -4,23 +4,20 @@ Only reads. Never takes a quantity that Magento itself would not sell from for s
 """
 
 import secrets
-import socket
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from connectors.addresses import Lookup, WebAddress
+from connectors.addresses import WebAddress
 from connectors.magento_items import Catalogue
 from connectors.magento_lists import SOURCE_ITEMS, SOURCES, STOCK_ITEMS, products, records, stock_item
 from connectors.oauth_signature import OauthKeys, oauth_header
-from connectors.rest_session import RestOptions, RestSession, read_again
+from connectors.rest_session import RestOptions, RestSession, RestSource, read_again
 from connectors.storefront_lines import spool_lines
 from connectors.web_login import host_of, login_headers
-from connectors.web_session import Surroundings
 from schemas.connections import Connection, Secret
 from schemas.errors import CredentialsError
 from schemas.feed_config import Feed
@@ -43,19 +40,8 @@ class MagentoOptions(RestOptions):
         return value
 
 
-class MagentoSource:
+class MagentoSource(RestSource[MagentoOptions]):
     """The source items of one shop."""
-
-    def __init__(
-        self,
-        options: MagentoOptions,
-        connection: Connection,
-        *,
-        sleep: Callable[[float], object] = time.sleep,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        lookup: Lookup = socket.getaddrinfo,
-    ) -> None:
-        self._options, self._connection, self._around = options, connection, Surroundings(sleep, now, lookup)
 
     def fetch(self, feed: Feed, seen: Seen, spool: Path) -> Iterator[Fetched]:  # noqa: ARG002 - the protocol's signature
         """Yield the stock of all sources as one arrival of JSON lines; see `protocols.Source`.
@@ -66,9 +52,6 @@ class MagentoSource:
         options, began = self._options, self._around.now()
         session = RestSession(options, self._connection, _login(self._connection, self._around.now), self._around)
         yield read_again(lambda: self._read(session, spool, began), options.reads)
-
-    def acknowledge(self, reference: Mapping[str, str]) -> None:
-        """Do nothing: a shop is only read."""
 
     def _read(self, session: RestSession, spool: Path, began: datetime) -> Fetched:
         options = self._options

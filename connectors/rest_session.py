@@ -5,15 +5,17 @@ query, a header or a secret.
 """
 
 import json
+import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from connectors.addresses import AllowList, WebAddress, parse_address
+from connectors.addresses import AllowList, Lookup, WebAddress, parse_address
 from connectors.http import is_loopback
 from connectors.spool import Limits
 from connectors.web_login import host_of
@@ -68,6 +70,27 @@ class RestOptions(BaseModel):
         """Return the limits of the spooled file: waiting for pages is limited where they are asked for."""
         seconds = self.deadline.total_seconds()
         return Limits(self.max_size, seconds, seconds)
+
+
+Options = TypeVar("Options", bound=RestOptions)
+
+
+class RestSource(Generic[Options]):
+    """What a source that reads a shop's REST interface is made of; `fetch` is each shop's own."""
+
+    def __init__(
+        self,
+        options: Options,
+        connection: Connection,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        lookup: Lookup = socket.getaddrinfo,
+    ) -> None:
+        self._options, self._connection, self._around = options, connection, Surroundings(sleep, now, lookup)
+
+    def acknowledge(self, reference: Mapping[str, str]) -> None:
+        """Do nothing: a shop is only read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,18 @@
 Only reads. Never takes an untracked item's number for stock, never counts shared stock twice, and never takes half a catalogue.
 """
 
-import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from connectors.addresses import Lookup
-from connectors.rest_session import RestOptions, RestSession, read_again
+from connectors.rest_session import RestOptions, RestSession, RestSource, read_again
 from connectors.storefront_lines import SortedFacts, StockLine, spool_lines
 from connectors.web_login import login_headers
-from connectors.web_session import Surroundings
 from connectors.woocommerce_items import Shelf, id_of, is_variable
 from connectors.woocommerce_lists import products, variations
-from schemas.connections import Connection
 from schemas.errors import CredentialsError, TransientError
 from schemas.feed_config import Feed
 from schemas.transfer import Fetched, Seen
@@ -40,19 +35,8 @@ class WooCommerceOptions(RestOptions):
         return value
 
 
-class WooCommerceSource:
+class WooCommerceSource(RestSource[WooCommerceOptions]):
     """The products and variations of one shop."""
-
-    def __init__(
-        self,
-        options: WooCommerceOptions,
-        connection: Connection,
-        *,
-        sleep: Callable[[float], object] = time.sleep,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        lookup: Lookup = socket.getaddrinfo,
-    ) -> None:
-        self._options, self._connection, self._around = options, connection, Surroundings(sleep, now, lookup)
 
     def fetch(self, feed: Feed, seen: Seen, spool: Path) -> Iterator[Fetched]:  # noqa: ARG002 - the protocol's signature
         """Yield the stock of all products as one arrival of JSON lines; see `protocols.Source`.
@@ -67,9 +51,6 @@ class WooCommerceSource:
             )
         session = RestSession(self._options, connection, lambda address: login_headers(connection, address), self._around)
         yield read_again(lambda: self._read(session, spool, began), self._options.reads)
-
-    def acknowledge(self, reference: Mapping[str, str]) -> None:
-        """Do nothing: a shop is only read."""
 
     def _read(self, session: RestSession, spool: Path, began: datetime) -> Fetched:
         options, shelf = self._options, Shelf(session.place)
