@@ -3,24 +3,16 @@
 Never parses a workbook or an archive in this process, and never lets a child process outlive its reader.
 """
 
-import fcntl
-import json
-import os
-import select
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Collection, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.errors import ConfigError, DeliveryError, TransientError
+from schemas.errors import ConfigError
 from schemas.feed_config import TypedSection
+from stockfeed.reading_process import reading_process
 from transforms.formats.content import ARCHIVE_HEAD, archive_kind
 from transforms.formats.limits import Limits
 from transforms.formats.options import ReaderOptions
@@ -29,15 +21,7 @@ from transforms.formats.registry import find, load_reader, options_model
 if TYPE_CHECKING:
     from schemas.records import RawBatch
 
-_HEADER_LIMIT = 256_000_000  # bytes of one message: batches are bounded, so more is not ours
-_PAYLOAD_LIMIT = 2_000_000_000
-_STDERR_SHOWN = 4_000
-_EXIT_SECONDS = 10
 UNPACKED = "unpacked"  # the file that a child writes which only unpacks
-_PIPE_READ = 1 << 20
-_OUT_OF_MEMORY = ("memoryerror", "memory allocation", "out of memory", "cannot allocate memory")  # Python, Rust, OpenBLAS, libc
-_DISK_FULL = ("no space left on device", "disk quota exceeded")
-_KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")  # what the interpreter itself may need to start
 
 
 def read_batches(
@@ -93,15 +77,10 @@ def plain_file(path: Path, name: str, options: ReaderOptions) -> "Iterator[tuple
     if not _is_packed(path, options):
         yield path, options
         return
-    with tempfile.TemporaryDirectory(prefix="stockfeed-reading-") as folder:
-        request = {**_request(path, name, options), "unpack": UNPACKED}
-        child = _Child(Path(folder), request, options.limits)
-        try:
-            for _ in child.batches():
-                pass
-        finally:
-            child.end()
-        unpacked = Path(folder) / UNPACKED
+    with reading_process() as process:
+        for _ in process.batches({**_request(path, name, options), "unpack": UNPACKED}, options.limits):
+            pass
+        unpacked = process.folder / UNPACKED
         yield (unpacked, options.inside()) if unpacked.exists() else (path, options)
 
 
@@ -129,132 +108,5 @@ def _opened(path: Path, name: str, options: ReaderOptions) -> "Iterator[Iterator
             if isinstance(batches, Generator):
                 batches.close()  # and with it the file
         return
-    with tempfile.TemporaryDirectory(prefix="stockfeed-reading-") as folder:
-        child = _Child(Path(folder), _request(path, name, options), options.limits)
-        try:
-            yield child.batches()
-        finally:
-            child.end()
-
-
-class _Child:
-    """The child process, its pipes, and why it ended."""
-
-    def __init__(self, folder: Path, request: dict[str, Any], limits: Limits) -> None:
-        self._stderr = folder / "stderr.txt"
-        self._limits = limits
-        self._waited = 0.0
-        self._buffer = bytearray()
-        kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-        # One Polars thread and few malloc arenas: threads and arenas reserve memory that counts against the limit.
-        threads = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-        with self._stderr.open("wb") as stderr:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "stockfeed.reading_child"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                cwd=folder,
-                env={"PATH": os.defpath, "LANG": "C.UTF-8", "TMPDIR": str(folder), **threads, **kept},
-                start_new_session=True,
-            )
-        assert self._process.stdout is not None
-        with suppress(OSError):  # a system may allow less: then both processes wait for each other more often
-            fcntl.fcntl(self._process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_READ)
-        self._write(json.dumps(request).encode() + b"\n")
-
-    def batches(self) -> "Iterator[RawBatch]":
-        """Yield the child's batches. Raises its DeliveryError, or one that says how it died."""
-        from transforms.formats.wire import LENGTHS, parse_message
-
-        while True:
-            header_size, payload_size = LENGTHS.unpack(self._take(LENGTHS.size))
-            if header_size > _HEADER_LIMIT or payload_size > _PAYLOAD_LIMIT:
-                raise self._crashed("it answered what no reader answers")
-            parts = self._take(header_size), self._take(payload_size)
-            try:
-                message = parse_message(*parts)
-            except ValueError as error:
-                raise self._crashed("it answered what no reader answers") from error
-            if message is None:
-                return
-            if isinstance(message, (DeliveryError, ConfigError)):
-                raise message
-            yield message
-
-    def end(self) -> None:
-        """Stop the child if it still runs, and wait for it."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(_EXIT_SECONDS)
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
-
-    def _write(self, request: bytes) -> None:
-        """Send the request; the pipe stays open, because its end tells the child that this process is gone."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(request)
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            error = self._died()
-            self.end()
-            raise error from None
-
-    def _take(self, size: int) -> bytes:
-        """Return the next `size` bytes of the child's output, waiting for at most the wall-clock limit in all."""
-        assert self._process.stdout is not None
-        output = self._process.stdout.fileno()
-        ready = select.poll()
-        ready.register(output, select.POLLIN | select.POLLHUP)
-        while len(self._buffer) < size:
-            began = time.monotonic()
-            left = self._limits.wall_seconds - self._waited
-            if left <= 0 or not ready.poll(left * 1000):
-                raise self._over("wall_seconds", f"reading takes over {self._limits.wall_seconds} seconds")
-            data = os.read(output, _PIPE_READ)
-            self._waited += time.monotonic() - began
-            if not data:
-                raise self._died()
-            self._buffer += data
-        taken = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return taken
-
-    def _died(self) -> DeliveryError | TransientError:
-        """Return the error for a child that closed its output without an end: which limit or crash it was, or a full disk."""
-        code = self._process.wait(_EXIT_SECONDS)
-        said = self._said()
-        if code == -signal.SIGXCPU:
-            return self._over("cpu_seconds", f"reading takes over {self._limits.cpu_seconds} seconds of CPU time")
-        if any(words in said.lower() for words in _DISK_FULL):
-            return TransientError(
-                f"the disk is full: {tempfile.gettempdir()} has no room to unpack this file into",
-                "Free some space, or set TMPDIR to a larger disk; it is tried again.",
-                said,
-            )
-        if any(words in said.lower() for words in _OUT_OF_MEMORY):
-            return self._over("memory_bytes", f"reading takes over {self._limits.memory_bytes} bytes of memory")
-        if code < 0:
-            return self._crashed(f"it was stopped by the signal {signal.Signals(-code).name}")
-        return self._crashed(f"it ended with exit code {code}")
-
-    def _over(self, setting: str, what: str) -> DeliveryError:
-        return DeliveryError(
-            f"{what}, which is the limit ({setting})",
-            f"Save the file again without unused sheets and formats, split it, or raise format.limits.{setting} of this feed.",
-            self._said(),
-            code="FILE-LIMIT",
-        )
-
-    def _crashed(self, how: str) -> DeliveryError:
-        return DeliveryError(
-            f"the reader crashed on this file: {how}",
-            "Save the file again from its program; report the file if it happens again.",
-            self._said(),
-            code="FILE-CRASH",
-        )
-
-    def _said(self) -> str:
-        return self._stderr.read_bytes()[-_STDERR_SHOWN:].decode(errors="backslashreplace")
+    with reading_process() as process:
+        yield process.batches(_request(path, name, options), options.limits)

@@ -42,7 +42,10 @@ _NEW_USER = 0x1000_0000  # CLONE_NEWUSER
 def main() -> None:
     """Parse the requested file and write its batches, then an error or the end."""
     leave_the_network()
-    request: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return  # started ahead, and not needed
+    request: dict[str, Any] = json.loads(line)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     out = _take_standard_output()
     warnings.simplefilter("ignore")  # libraries warn about styles; what matters comes back as notes

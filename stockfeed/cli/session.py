@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stockfeed.bootstrap import App
-    from stockfeed.settings import Settings
+    from stockfeed.settings import Config, Settings
 
 
 @dataclass
@@ -40,12 +40,20 @@ class Session:
         configure_logging("DEBUG" if self.debug else "WARNING" if quiet else settings.log_level, settings.log)
         return settings
 
+    @cached_property
+    def config(self) -> "Config":
+        """Return all suppliers, feeds and channels. Raises ConfigError with every mistake of the configuration."""
+        from stockfeed.settings import load_config
+
+        return load_config(self.settings)
+
     @contextmanager
     def app(self) -> Iterator["App"]:
         """Yield the opened application. Raises ConfigError with every mistake of the configuration."""
+        config = self.config  # before the application: what knows no database is loaded in a third of the time
         from stockfeed.bootstrap import open_app
 
-        with open_app(self.settings) as app:
+        with open_app(self.settings, config=config) as app:
             yield app
 
 

@@ -4,6 +4,7 @@ Never lets one supplier's or channel's fault stop the others: all are tried, all
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,10 @@ from stockfeed.cli.output import Columns, as_row, emit, emit_json, progress, sho
 from stockfeed.cli.session import Session, json_option, pass_session
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from stockfeed.bootstrap import App
+    from stockfeed.config_files import Config
 
 _HELD, _FAILED = 2, 4
 _WORST_FIRST = (3, 4, 75, 2)
@@ -51,7 +55,7 @@ def sync(session: Session, feeds: tuple[str, ...], *, as_json: bool) -> int:
     Example:
       stockfeed sync acme.stock
     """
-    with session.app() as app:
+    with _reader_ahead(session.config, feeds), session.app() as app:
         rows, code = _for_each(session, app, "syncing", app.config.select(feeds), _sync_one)
     _show(rows, _SYNC, as_json=as_json, nothing="" if code else "Nothing new.")
     return _worst([code, *(_STATE_CODES.get(row.get("state", ""), 0) for row in rows)])
@@ -164,6 +168,15 @@ def sweep(session: Session, *, confirm: bool, as_json: bool) -> int:
         emit("More than half of all feeds would expire together: this looks like our own outage, so nothing did.")
         emit("When the suppliers are late, not we: stockfeed sweep --confirm")
     return _HELD if result["outage"] else 0
+
+
+def _reader_ahead(config: "Config", feeds: tuple[str, ...]) -> "AbstractContextManager[None]":
+    """Start the process that reads a workbook beside the rest of this command's start, where a single feed is asked for."""
+    from stockfeed.reading_process import started_ahead
+    from transforms.formats.registry import find
+
+    codes = config.select(feeds)
+    return started_ahead() if len(codes) == 1 and find(config.feed(codes[0]).format.type).limited else nullcontext()
 
 
 def _sync_one(app: "App", feed: str) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,9 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
+import time
 from pathlib import Path
 
 import openpyxl
@@ -14,6 +16,7 @@ import pytest
 from schemas.errors import ConfigError, DeliveryError
 from schemas.feed_config import TypedSection
 from stockfeed.reading import opened_batches, read_batches
+from stockfeed.reading_process import started_ahead
 
 
 def workbook(path: Path, rows: int = 2, far_cell: str | None = None) -> Path:
@@ -40,6 +43,14 @@ def children() -> set[int]:
         if int(fields[1]) == os.getpid() and fields[0] != "Z" and b"stockfeed.reading_child" in command:
             found.add(int(status.parent.name))
     return found
+
+
+def wait_until(reached) -> None:
+    for _ in range(1_000):
+        if reached():
+            return
+        time.sleep(0.01)
+    pytest.fail("it did not come to that in ten seconds")
 
 
 def refused(path: Path, **options):
@@ -76,6 +87,45 @@ def test_the_child_starts_before_the_first_batch_is_asked_for_and_ends_without_i
     with opened_batches(path, TypedSection(type="spreadsheet")):
         assert children()
     assert not children()
+
+
+def test_a_child_started_ahead_reads_the_first_file_and_another_the_next(tmp_path):
+    path = workbook(tmp_path / "stock.xlsx")
+    with started_ahead():
+        (ahead,) = children()
+        with opened_batches(path, TypedSection(type="spreadsheet")) as batches:
+            assert children() == {ahead}
+            assert sum(batch.frame.height for batch in batches) == 2
+        assert not children()
+        with opened_batches(path, TypedSection(type="spreadsheet")) as batches:
+            assert children()
+            assert sum(batch.frame.height for batch in batches) == 2
+    assert not children()
+
+
+def test_a_child_started_ahead_ends_when_nothing_needs_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with started_ahead():
+        assert children()
+    assert not children()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_child_that_died_while_it_waited_is_replaced_and_no_fault_of_the_file(tmp_path):
+    path = workbook(tmp_path / "stock.xlsx")
+    with started_ahead():
+        (ahead,) = children()
+        os.kill(ahead, signal.SIGKILL)
+        wait_until(lambda: not children())
+        assert sum(batch.frame.height for batch in read_batches(path, TypedSection(type="spreadsheet"))) == 2
+    assert not children()
+
+
+def test_where_no_child_can_be_started_ahead_the_file_says_what_is_wrong(tmp_path, monkeypatch):
+    path = workbook(tmp_path / "stock.xlsx")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with started_ahead(), pytest.raises(FileNotFoundError, match="absent"):
+        list(read_batches(path, TypedSection(type="spreadsheet")))
 
 
 def test_a_workbook_comes_back_from_the_child_with_everything(tmp_path):

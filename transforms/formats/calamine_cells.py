@@ -30,7 +30,8 @@ def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
     from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
     try:
-        book = CalamineWorkbook.from_filelike(stream)
+        name = getattr(stream, "name", None)  # by its name, a file is read without Python, and beside it
+        book = CalamineWorkbook.from_object(name if isinstance(name, str) else stream)
         tables = [s for s in book.sheets_metadata if s.typ == SheetTypeEnum.WorkSheet]
         sheets = tuple(Sheet(s.name, s.visible == SheetVisibleEnum.Visible) for s in tables)
         opened = OpenSheet(choose_sheet(sheets, options), sheets, "calamine")

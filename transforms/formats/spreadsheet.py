@@ -22,7 +22,7 @@ from transforms.formats.options import SpreadsheetOptions
 from transforms.formats.row_selection import RowSelection, joined
 from transforms.formats.sheet_choice import hidden_note
 from transforms.formats.sheet_rows import CellFault, OpenSheet, SheetBlock, SheetRow, rows_of
-from transforms.formats.xlsx_package import check_package
+from transforms.formats.xlsx_package import Package
 
 _Fault = tuple[int, CellFault]  # with the number of its row
 
@@ -39,13 +39,14 @@ def read(open_binary: OpenBinary, options: SpreadsheetOptions) -> Iterator[RawBa
 
     Raises DeliveryError FILE-EMPTY, FILE-NOT-TABLE, FILE-UNREADABLE, FILE-SHEET, FILE-LIMIT, HEADER-MISSING, HEADER-DUPLICATE.
     """
-    with open_binary() as stream:
-        opened = _open(stream, options)
+    with open_binary() as stream, open_binary() as again:
+        opened = _open(stream, again, options)
         yield from _batches(_find_table(opened, options))
 
 
-def _open(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
-    """Return the chosen sheet; zip packages are checked before anything parses them."""
+def _open(stream: IO[bytes], again: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
+    """Return the chosen sheet; nothing of a zip package is used before it has been checked."""
+    from transforms.formats.beside import after
     from transforms.formats.biff_cells import BIFF, open_biff
     from transforms.formats.calamine_cells import open_calamine
     from transforms.formats.xlsx_cells import open_xlsx
@@ -58,12 +59,13 @@ def _open(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
         raise exceeded(f"file: {size} bytes", options.limits.file_bytes, "file_bytes")
     stream.seek(0)
     if head.startswith(_ZIP):
-        kind = check_package(stream, options.limits)
-        stream.seek(0)
-        by_openpyxl = kind == "xlsx" and options.engine == "openpyxl"
-        return open_xlsx(stream, options) if by_openpyxl else open_calamine(stream, options)
+        package = Package(stream, options.limits)
+        if package.kind != "xlsx" or options.engine != "openpyxl":
+            return after(package.check, lambda: open_calamine(again, options))
+        package.check()
+        return open_xlsx(again, options)
     if head.startswith(_OLE):
-        return open_calamine(stream, options)
+        return open_calamine(again, options)
     if BIFF.match(head):
         return open_biff(stream, options)
     found = not_text(head) or f"{not_a_table(head) or 'text'} (magic bytes {shown(head)})"

@@ -1,4 +1,4 @@
-"""Whether a zipped workbook (xlsx, xlsb, ods) is safe and whole, judged before any parser sees it.
+"""Whether a zipped workbook (xlsx, xlsb, ods) is safe and whole, judged before anything that a parser found in it is used.
 
 Never extracts to disk, never resolves an entity, never believes a size that the directory states.
 """
@@ -25,38 +25,48 @@ _NOT_XML = (expat.ExpatError, LookupError, ValueError)  # the last two for encod
 _SYMLINK = 0o120000
 
 
-def check_package(stream: IO[bytes], limits: Limits) -> PackageKind:
-    """Return what kind of workbook the zip package in `stream` is.
+class Package:
+    """The zip package in `stream`, whose directory has been checked; `kind` is None when it is no workbook.
 
-    Raises DeliveryError FILE-UNREADABLE (broken, doubled member, DTD, CRC, not a workbook) or FILE-LIMIT (sizes, depth).
+    Raises DeliveryError FILE-UNREADABLE (broken directory, doubled member) or FILE-LIMIT (sizes).
     """
-    try:
-        with zipfile.ZipFile(stream) as package:
-            members = package.infolist()
-            _check_directory(members, limits)
-            for member in members:
-                _check_member(package, member, limits)
-            return _kind({member.filename for member in members})
-    except zipfile.BadZipFile as error:
-        raise _broken("zip directory: missing or broken, the file seems to be cut short", str(error)) from error
+
+    def __init__(self, stream: IO[bytes], limits: Limits) -> None:
+        try:
+            self._package = zipfile.ZipFile(stream)
+        except zipfile.BadZipFile as error:
+            raise _broken("zip directory: missing or broken, the file seems to be cut short", str(error)) from error
+        self._limits = limits
+        _check_directory(self._package.infolist(), limits)
+        self.kind = _kind(set(self._package.namelist()))
+
+    def check(self) -> None:
+        """Unpack every member once, to nowhere.
+
+        Raises DeliveryError FILE-UNREADABLE (DTD, CRC), FILE-LIMIT (depth) or FILE-NOT-TABLE (not a workbook).
+        """
+        for member in self._package.infolist():
+            _check_member(self._package, member, self._limits)
+        if self.kind is None:
+            raise DeliveryError(
+                "the file is a zip archive, not a workbook (magic bytes 50 4b 03 04)",
+                "Send the workbook itself, not an archive.",
+                code="FILE-NOT-TABLE",
+            )
 
 
 def _broken(message: str, detail: str = "") -> DeliveryError:
     return DeliveryError(message, "Save the workbook again from its program and send it whole.", detail, code="FILE-UNREADABLE")
 
 
-def _kind(names: set[str]) -> PackageKind:
+def _kind(names: set[str]) -> PackageKind | None:
     if "xl/workbook.bin" in names:
         return "xlsb"
     if "xl/workbook.xml" in names or "[Content_Types].xml" in names:
         return "xlsx"
     if "content.xml" in names:
         return "ods"
-    raise DeliveryError(
-        "the file is a zip archive, not a workbook (magic bytes 50 4b 03 04)",
-        "Send the workbook itself, not an archive.",
-        code="FILE-NOT-TABLE",
-    )
+    return None
 
 
 def _check_directory(members: list[zipfile.ZipInfo], limits: Limits) -> None:
