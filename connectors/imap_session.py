@@ -254,6 +254,8 @@ def translated(place: str) -> Iterator[None]:
         raise
     except ssl.SSLCertVerificationError as error:
         raise refused_certificate(place, error) from None
+    except ssl.SSLEOFError:
+        raise TransientError(f"{place} closed the connection while TLS was agreed", "It is tried again.") from None
     except ssl.SSLError as error:
         raise failed_handshake(place, error) from None
     except TimeoutError:

@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import socket
+import threading
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import pytest
 from connectors.imap_session import sasl_xoauth2
 from connectors.oauth import access_token
 from connectors.registry import load_source
-from schemas.connections import Secret
+from schemas.connections import Connection, Secret
 from schemas.errors import ConfigError, CredentialsError, PermanentError, TransientError
 from tests.servers import dovecot, tokens
 from tests.servers.feeds import CANARY, Clock, feed, fetch
@@ -182,6 +183,25 @@ def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path):
         of = feed({"type": "imap", "senders": ["a@b.example"], "authserv_id": "x"})
         with pytest.raises(PermanentError, match="certificate is not accepted"):
             fetch(load_source(of, server.connection(extra={})), of, tmp_path)
+
+
+def test_a_server_that_closes_while_tls_is_agreed_is_worth_another_try(tmp_path):
+    def close_after_its_hello(listener: socket.socket) -> None:
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            peer.recv(4_096)
+            peer.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=close_after_its_hello, args=(listener,), daemon=True).start()
+        of = feed({"type": "imap", "senders": ["a@b.example"], "authserv_id": "x"})
+        reached = Connection("m", "imap", host="127.0.0.1", port=listener.getsockname()[1], login="u", password=Secret(CANARY))
+        with pytest.raises(TransientError, match="TLS was agreed"):
+            fetch(load_source(of, reached), of, tmp_path)
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 @needs_dovecot
