@@ -241,7 +241,8 @@ class ImapSource:
     def _linked(self, mail: _Mail, read: ReadMail, feed: Feed, folder: Path) -> Iterator[Fetched]:
         options = self._options
         chosen = (options.links, options.pattern, options.max_size, options.links_private)
-        for number, found in enumerate(fetch_links(read.text, chosen, feed, folder), 1):
+        last_try = self._now() - mail.received_at > _DAY
+        for number, found in enumerate(fetch_links(read.text, chosen, feed, folder, last_try=last_try), 1):
             yield _arrival(mail, found.path, f"link {number}", found.name, (*mail.findings, *found.findings))
 
 

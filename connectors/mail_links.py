@@ -11,7 +11,7 @@ from pathlib import Path
 from connectors.addresses import parse_address
 from connectors.mail_parts import links
 from connectors.web_file import WebFileOptions, WebFileSource
-from schemas.errors import ConfigError, PermanentError
+from schemas.errors import ConfigError, PermanentError, TransientError
 from schemas.feed_config import Feed
 from schemas.findings import Finding
 from schemas.transfer import Seen
@@ -28,11 +28,15 @@ class Linked:
     findings: tuple[Finding, ...]
 
 
-def fetch_links(text: str, chosen: tuple[Sequence[str], Sequence[str], int, bool], feed: Feed, folder: Path) -> Iterator[Linked]:
+def fetch_links(
+    text: str, chosen: tuple[Sequence[str], Sequence[str], int, bool], feed: Feed, folder: Path, *, last_try: bool = False
+) -> Iterator[Linked]:
     """Yield the files that the links in a mail lead to. `chosen`: hosts, patterns of names, most bytes, private hosts allowed.
 
-    Raises TransientError when a server cannot answer now: the whole mail is tried again.
+    Raises TransientError when a server cannot answer now, and the whole mail is tried again; on the `last_try` that is the end
+    of the link instead, so that a server that never answers does not hold up the mails behind for ever.
     """
+    final = (PermanentError, ConfigError, TransientError) if last_try else (PermanentError, ConfigError)
     hosts, patterns, most, private = chosen
     wanted = [url for url in links(text) if _is_wanted(url, hosts, patterns)]
     for number, url in enumerate(wanted[:MOST_LINKS], 1):
@@ -41,7 +45,7 @@ def fetch_links(text: str, chosen: tuple[Sequence[str], Sequence[str], int, bool
         try:
             for fetched in WebFileSource(options).fetch(feed, Seen(), folder):
                 yield Linked(fetched.path, fetched.name, fetched.findings)
-        except (PermanentError, ConfigError) as error:
+        except final as error:
             path = folder / f"link-{number}"
             path.write_text(url, encoding="utf-8")
             yield Linked(path, name, (Finding("MAIL-LINK", "reject", error.message, error.hint or "Ask the supplier."),))

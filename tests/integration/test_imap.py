@@ -248,6 +248,9 @@ def linking(url: str) -> bytes:
     return message.as_bytes()
 
 
+ANSWERS = {"/stock.csv": web_server.reply(200, CSV, ETag='"1"'), "/later.csv": web_server.reply(503, b"later")}
+
+
 @pytest.fixture
 def web(tmp_path, monkeypatch):
     (tmp_path / "web").mkdir()
@@ -256,7 +259,7 @@ def web(tmp_path, monkeypatch):
     (tmp_path / "web/stock.csv").write_bytes(CSV)
 
     def answer(request, line) -> None:
-        line.send(web_server.reply(200, CSV, ETag='"1"') if request.target == "/stock.csv" else web_server.reply(404, b"gone"))
+        line.send(ANSWERS.get(request.target, web_server.reply(404, b"gone")))
 
     with web_server.running(answer, server_context(authority.issue("127.0.0.1"))) as server:
         yield server
@@ -281,6 +284,17 @@ def test_a_link_into_our_own_network_is_refused_and_told(world, web):
 def test_a_dead_link_is_a_delivery_to_reject(world, web):
     world.server.deliver(linking(web.url("/gone.csv")))
     [got] = world.fetch(links=[f"127.0.0.1:{web.port}"], links_private=True)
+    assert [(f.code, f.severity) for f in got.findings] == [("MAIL-LINK", "reject")]
+
+
+def test_a_link_whose_server_cannot_answer_is_tried_for_a_day_and_then_rejected(world, web):
+    link = {"links": [f"127.0.0.1:{web.port}"], "links_private": True}
+    world.server.deliver(linking(web.url("/later.csv")), at=world.clock.at.timestamp())
+    world.clock.at += timedelta(hours=23)
+    with pytest.raises(TransientError):
+        world.fetch(**link)
+    world.clock.at += timedelta(hours=2)
+    [got] = world.fetch(**link)
     assert [(f.code, f.severity) for f in got.findings] == [("MAIL-LINK", "reject")]
 
 
