@@ -90,6 +90,7 @@ class ReadingProcess:
         kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
         # One Polars thread and few malloc arenas: threads and arenas reserve memory that counts against the limit.
         threads = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+        lean = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}  # looking for some opens the metadata of every installed package
         with self._stderr.open("wb") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-m", "stockfeed.reading_child"],
@@ -97,7 +98,7 @@ class ReadingProcess:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=folder,
-                env={"PATH": os.defpath, "LANG": "C.UTF-8", "TMPDIR": str(folder), **threads, **kept},
+                env={"PATH": os.defpath, "LANG": "C.UTF-8", "TMPDIR": str(folder), **threads, **lean, **kept},
                 start_new_session=True,
             )
         assert self._process.stdout is not None

@@ -5,6 +5,7 @@ Importing this package loads no client library and no database: commands load wh
 """
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     if argv is not None:
         sys.exit(run(list(argv)))
     gc.set_threshold(_NEW_OBJECTS)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would open the metadata of every installed package
     code = run(sys.argv[1:])
     gc.freeze()  # the end of the process frees all memory at once; Python would look at each object first
     sys.exit(code)
