@@ -5,8 +5,9 @@ Memory does not grow with the document. Runs only in the limited child process.
 """
 
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO
 
 from schemas.errors import ConfigError, DeliveryError
@@ -44,12 +45,17 @@ def read(open_binary: OpenBinary, options: XmlOptions) -> Iterator[RawBatch]:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where the records are, in which element each is looked at (`whole`), and how its cells are found from there."""
+    """Where the records are, in which element each is looked at (`whole`), and how its cells are found from there.
+
+    `children` are the columns that are no more than a child's name, by that name: all of them are found in one go.
+    """
 
     rows: RowPath
     whole: RowPath
     inner: tuple[str, ...]
     columns: tuple[tuple[CellPath, ...], ...]
+    children: Mapping[str, int]
+    others: tuple[int, ...]
 
 
 def _plan(columns: tuple[str, ...], options: XmlOptions) -> _Plan:
@@ -59,7 +65,9 @@ def _plan(columns: tuple[str, ...], options: XmlOptions) -> _Plan:
         whole = rows.up(max(path.up for column in paths for path in column))
     except ValueError as error:
         raise ConfigError(f"a column of [feed.columns]: {error}", "Correct the path, or format.rows.") from error
-    return _Plan(rows, whole, rows.names[len(whole.names) :], paths)
+    children = {column[0].child: at for at, column in enumerate(paths) if len(column) == 1 and column[0].child is not None}
+    others = tuple(at for at in range(len(paths)) if at not in children.values())
+    return _Plan(rows, whole, rows.names[len(whole.names) :], paths, children, others)
 
 
 def _check_content(stream: IO[bytes], options: XmlOptions) -> None:
@@ -117,22 +125,42 @@ def _inner(whole: Element, names: tuple[str, ...]) -> Iterator[Element]:
 
 def _record(element: Element, row: int, plan: _Plan) -> Record:
     made = Record(row, element.line, [""] * len(plan.columns))
-    for at, paths in enumerate(plan.columns):
-        found = paths[0].find(element)
-        for path in paths[1:]:
-            if not any(map(_text, found)):
-                found = path.find(element) or found
-        if not found:
+    cells, columns, present = made.cells, plan.children, 0
+    again: list[int] = []
+    for child in element.children:
+        at = columns.get(child.name)
+        if at is None:
             continue
-        made.present |= 1 << at
-        one = found[0]
-        if len(found) > 1:
-            made.faults.append((at, "VALUE-SEVERAL", ", ".join(_text(value) for value in found[:5])))
-        elif isinstance(one, Element) and one.children:
-            made.faults.append((at, "VALUE-TYPE", f"<{one.name}> with <{one.children[0].name}> inside"))
+        if child.children or present >> at & 1:
+            again.append(at)
         else:
-            made.cells[at] = _text(one)
+            cells[at] = child.text
+        present |= 1 << at
+    made.present = present
+    for at in chain(dict.fromkeys(again), plan.others):
+        _look_for(made, at, element, plan.columns[at])
+    if len(made.faults) > 1:
+        made.faults.sort()
     return made
+
+
+def _look_for(made: Record, at: int, element: Element, paths: Sequence[CellPath]) -> None:
+    """Find the value of one column by its paths, whatever they are."""
+    found = paths[0].find(element)
+    for path in paths[1:]:
+        if not any(map(_text, found)):
+            found = path.find(element) or found
+    if not found:
+        return
+    made.present |= 1 << at
+    one = found[0]
+    made.cells[at] = ""
+    if len(found) > 1:
+        made.faults.append((at, "VALUE-SEVERAL", ", ".join(_text(value) for value in found[:5])))
+    elif isinstance(one, Element) and one.children:
+        made.faults.append((at, "VALUE-TYPE", f"<{one.name}> with <{one.children[0].name}> inside"))
+    else:
+        made.cells[at] = _text(one)
 
 
 def _text(value: Element | str) -> str:

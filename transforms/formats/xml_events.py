@@ -47,7 +47,8 @@ class XmlRecords:
         self._path, self._options, self._climbs, self._wanted = path, options, climbs, wanted
         self._passed_over = 0  # depth of the element inside which nothing is kept; 0 outside of one
         self._depth, self._most = options.limits.xml_depth, options.limits.line_bytes
-        self._tags: dict[str, tuple[str, bool]] = {}  # tag → local name, and whether it may be an error or an inclusion
+        # tag → local name, and whether it may be a record, an error or an inclusion
+        self._tags: dict[str, tuple[str, bool]] = {}
         self._stack: list[str] = []
         self._open_ones: list[Element] = []
         self._size = 0
@@ -127,31 +128,54 @@ class XmlRecords:
         if attributes and self.notes:
             self._look_for_entities()
         known = self._tags.get(tag)
-        name, is_watched = known if known is not None else self._learn(tag)
+        name, is_special = known if known is not None else self._learn(tag)
         stack = self._stack
         stack.append(name)
-        if len(stack) > self._depth:
-            what = f"line {self._line()}: elements in each other to a depth over {self._depth}"
-            raise exceeded(what, self._depth, "xml_depth", line=self._line())
-        if is_watched and self._refused is None:
-            self._look_for_errors(tag.rpartition(" ")[0], name, len(stack))
-        is_record = name == self._path.names[-1] and self._is_at_path()
-        if self._open_ones:
-            if is_record:
-                raise self._record_in_record(name)
-            self._count(_COSTS + (sum(map(len, attributes.values())) if attributes else 0))
-            if not self._passed_over:
-                self._open_inside(name, attributes)
+        is_record = (is_special or len(stack) > self._depth) and self._look_at(tag, name)
+        open_ones = self._open_ones
+        if not open_ones:
+            self._start_outside(name, attributes, is_record=is_record)
             return
+        if is_record:
+            raise self._record_in_record(name)
+        self._size += _COSTS + (sum(map(len, attributes.values())) if attributes else 0)
+        if self._size > self._most:
+            raise self._too_large()
+        if self._passed_over:
+            return
+        if self._wanted is not None and len(open_ones) == 1 and name not in self._wanted:
+            self._passed_over = len(stack)
+            return
+        above = open_ones[-1]
+        place = (above, self._line()) if self._climbs else (None, above.line)
+        made = _element(name, attributes, *place) if attributes else Element(name, attributes, *place)
+        above.children.append(made)
+        open_ones.append(made)
+
+    def _start_outside(self, name: str, attributes: dict[str, str], *, is_record: bool) -> None:
         if len(self.names) < _SHOWN_NAMES:
             self.names[name] = None
         if is_record:
             self._size = 0
             self._open_ones.append(_element(name, attributes, None, self._line()))
 
+    def _look_at(self, tag: str, name: str) -> bool:
+        """Return whether the element just begun is a record. Raises DeliveryError for one too deep, an error or an inclusion."""
+        stack = self._stack
+        if len(stack) > self._depth:
+            what = f"line {self._line()}: elements in each other to a depth over {self._depth}"
+            raise exceeded(what, self._depth, "xml_depth", line=self._line())
+        namespace = tag.rpartition(" ")[0]
+        if self._refused is None and self._is_watched(namespace, name):
+            self._look_for_errors(namespace, name, len(stack))
+        return name == self._path.names[-1] and self._is_at_path()
+
+    def _is_watched(self, namespace: str, name: str) -> bool:
+        return namespace == _XINCLUDE or name == "Fault" or name in self._options.refuse
+
     def _learn(self, tag: str) -> tuple[str, bool]:
         namespace, _, name = tag.rpartition(" ")
-        known = (name, namespace == _XINCLUDE or name == "Fault" or name in self._options.refuse)
+        known = (name, name == self._path.names[-1] or self._is_watched(namespace, name))
         if len(self._tags) < _MOST_TAGS:
             self._tags[tag] = known
         return known
@@ -174,55 +198,51 @@ class XmlRecords:
             return False
         return tuple(self._stack[-len(names) :]) == names and (len(self._stack) == len(names) or not self._path.from_root)
 
-    def _open_inside(self, name: str, attributes: dict[str, str]) -> None:
-        if self._wanted is not None and len(self._open_ones) == 1 and name not in self._wanted:
-            self._passed_over = len(self._stack)
-            return
-        above = self._open_ones[-1]
-        made = _element(name, attributes, above, self._line()) if self._climbs else _element(name, attributes, None, above.line)
-        above.children.append(made)
-        self._open_ones.append(made)
-
     def _record_in_record(self, name: str) -> DeliveryError:
         line, shown = self._line(), "//" + "/".join(self._path.names)
         message = f"line {line}: <{escape_value(name)}> inside another one: which of them are records, {shown} does not say"
         hint = "Write format.rows from the root, such as /stock/item."
         return DeliveryError(message, hint, code="FILE-NOT-TABLE", line=line)
 
-    def _count(self, size: int) -> None:
-        self._size += size
-        if self._size > self._most:
-            line = self._line()
-            raise exceeded(f"line {line}: one record of more than {self._most} bytes", self._most, "line_bytes", line=line)
+    def _too_large(self) -> DeliveryError:
+        line = self._line()
+        return exceeded(f"line {line}: one record of more than {self._most} bytes", self._most, "line_bytes", line=line)
 
     def _data(self, text: str) -> None:
         if self._refused is not None and sum(map(len, self._refused)) < _SHOWN and text.strip():
             self._refused.append(text.strip())
         if self._open_ones:
-            self._count(len(text))
+            self._size += len(text)
+            if self._size > self._most:
+                raise self._too_large()
             if not self._passed_over:
                 self._open_ones[-1].parts.append(text)
 
     def _end(self, _tag: str) -> None:
-        if self._refused is not None and len(self._stack) == self._refused_at:
-            said = escape_value(" ".join(dict.fromkeys(reversed(self._refused)))[:_SHOWN])
-            line = self._line()
-            raise DeliveryError(
-                f"line {line}: the answer is {self._what}, not stock: {said}",
-                "Ask the supplier's interface again, with the right credentials and question.",
-                code="FILE-NOT-TABLE",
-                line=line,
-            )
+        stack = self._stack
+        if self._refused is not None and len(stack) == self._refused_at:
+            raise self._error_answer(self._refused)
+        depth = len(stack)
+        stack.pop()
         if self._passed_over:
-            if self._passed_over == len(self._stack):
+            if self._passed_over == depth:
                 self._passed_over = 0
-            self._stack.pop()
             return
-        self._stack.pop()
-        if self._open_ones:
-            done = self._open_ones.pop()
-            if not self._open_ones:
+        open_ones = self._open_ones
+        if open_ones:
+            done = open_ones.pop()
+            if not open_ones:
                 self._complete.append(done)
+
+    def _error_answer(self, texts: list[str]) -> DeliveryError:
+        said = escape_value(" ".join(dict.fromkeys(reversed(texts)))[:_SHOWN])
+        line = self._line()
+        return DeliveryError(
+            f"line {line}: the answer is {self._what}, not stock: {said}",
+            "Ask the supplier's interface again, with the right credentials and question.",
+            code="FILE-NOT-TABLE",
+            line=line,
+        )
 
 
 def _element(name: str, attributes: dict[str, str], above: Element | None, line: int) -> Element:
@@ -231,8 +251,10 @@ def _element(name: str, attributes: dict[str, str], above: Element | None, line:
     prefixed = [(key.rpartition(" ")[2], value) for key, value in attributes.items() if " " in key]
     plain = {key: value for key, value in attributes.items() if " " not in key}
     made = Element(name, dict(prefixed) | plain, above, line)
+    clashing = {}
     for key, _ in prefixed:
         values = [value for other, value in prefixed if other == key]
         if len(values) > 1 and key not in plain:
-            made.clashing[key] = values
+            clashing[key] = values
+    made.clashing = clashing
     return made
