@@ -4,6 +4,7 @@ Never keeps a file in memory, never uses a name as a path, never tells whether a
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from stockfeed.web.digest import expected_sha256
 
 IDLE_SECONDS, DEADLINE_SECONDS = 30.0, 900.0
 LONGEST_KEY = 200
+MOST_AT_ONCE = 4  # pushes of one feed: a supplier whose line is slow does not fill the threads that the others need
 _TURN, _RECORDING = threading.Lock(), set[str]()  # identities of pushes with a key that are being recorded
 log = structlog.get_logger()
 
@@ -59,9 +61,12 @@ class _Push:
 def make_web(app: App) -> Starlette:
     """Return the web application for the feeds of `app` whose source is `upload`."""
 
+    running = Counter[str]()
+
     async def push(request: Request) -> JSONResponse:
         wanted = _checked(app, request)
-        return await _take(app, request, wanted)
+        with _place(running, wanted.feed):
+            return await _take(app, request, wanted)
 
     async def health(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok"})
@@ -72,6 +77,19 @@ def make_web(app: App) -> Starlette:
     ]
     handlers: dict[Any, Any] = {RefusalError: _refused, StockfeedError: _failed, HTTPException: _no_route, Exception: _fault}
     return Starlette(routes=routes, exception_handlers=handlers)
+
+
+@contextmanager
+def _place(running: Counter[str], feed: str) -> Iterator[None]:
+    """Count a push while it runs. Raises RefusalError (429) when as many of its feed run as may."""
+    if running[feed] >= MOST_AT_ONCE:
+        words = f"{MOST_AT_ONCE} files of this feed are being sent already"
+        raise RefusalError(429, "busy", words, "Send one file after the other.", {"Retry-After": "5"})
+    running[feed] += 1
+    try:
+        yield
+    finally:
+        running[feed] -= 1
 
 
 def _checked(app: App, request: Request) -> _Push:

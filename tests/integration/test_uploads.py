@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from connectors.upload import PREFIX, is_allowed, new_token, token_hash
 from schemas.errors import ConfigError
 from schemas.transfer import Seen
 from stockfeed.web.server import MOST_CONNECTIONS, Listening, config_of
+from stockfeed.web.uploads import MOST_AT_ONCE
 from tests.integration.hostile_world import HostileWorld, HourClock, database_template, toml
 from tests.servers.feeds import feed, fetch
 
@@ -216,6 +218,31 @@ def test_a_silent_sender_is_ended(opened, monkeypatch):
         line.settimeout(10)
         assert line.recv(1000).startswith(b"HTTP/1.1 503")
     assert world.query("SELECT * FROM delivery") == []
+
+
+def test_slow_pushes_of_one_feed_leave_room_for_the_others(opened):
+    """40 threads take files: as many slow senders with a right token could have filled them."""
+    world, client = opened
+    with ExitStack() as stack:
+        lines = [stack.enter_context(socket.create_connection(("127.0.0.1", client.port))) for _ in range(45)]
+        for line in lines:
+            line.settimeout(20)
+            line.sendall(HEAD + CSV)
+        taken = set(lines)
+        while len(taken) > MOST_AT_ONCE:
+            ready, _, _ = select.select(list(taken), [], [], 20)
+            assert ready
+            for line in ready:
+                assert line.recv(1000).startswith(b"HTTP/1.1 429")
+                taken.discard(line)
+        refused = push(client)
+        assert (refused.status_code, refused.json()["error"]["code"], refused.headers["Retry-After"]) == (429, "busy", "5")
+        assert push(client, feed="acme.other", token=OTHER).status_code == 201
+        for line in taken:
+            line.sendall(b"\n" * (1000 - len(CSV)))
+            assert line.recv(1000).startswith(b"HTTP/1.1 20")
+    assert push(client).status_code == 201
+    assert len(world.query("SELECT * FROM delivery")) >= 3
 
 
 def test_a_digest_that_does_not_fit_records_nothing(opened):
