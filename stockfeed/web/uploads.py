@@ -60,7 +60,6 @@ class _Push:
 
 def make_web(app: App) -> Starlette:
     """Return the web application for the feeds of `app` whose source is `upload`."""
-
     running = Counter[str]()
 
     async def push(request: Request) -> JSONResponse:
