@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import resource
+import shutil
 import sys
 import tempfile
 import threading
@@ -25,6 +26,7 @@ from pydantic import TypeAdapter
 
 from schemas.errors import ConfigError, DeliveryError
 from schemas.records import RawBatch, Reader
+from stockfeed.reading_process import FOLDER
 from transforms.formats.archives import unpack
 from transforms.formats.limits import Limits
 from transforms.formats.options import ReaderOptions
@@ -44,7 +46,8 @@ def main() -> None:
     leave_the_network()
     line = sys.stdin.buffer.readline()
     if not line:
-        return  # started ahead, and not needed
+        _remove_the_folder()  # the parent died before it asked for anything
+        return
     request: dict[str, Any] = json.loads(line)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     out = _take_standard_output()
@@ -163,7 +166,15 @@ def _end_with_the_parent() -> None:
     """Leave as soon as the parent closes our standard input, by dying or on purpose."""
     while os.read(0, 1):
         continue
+    _remove_the_folder()
     os._exit(0)
+
+
+def _remove_the_folder() -> None:
+    """Remove what a parent that was killed cannot: the folder of this process, where it unpacks."""
+    folder = Path(tempfile.gettempdir())
+    if folder.name.startswith(FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

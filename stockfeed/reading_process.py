@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from schemas.records import RawBatch
     from transforms.formats.limits import Limits
 
+FOLDER = "stockfeed-reading-"  # how the folder of a process begins
 _HEADER_LIMIT = 256_000_000  # bytes of one message: batches are bounded, so more is not ours
 _PAYLOAD_LIMIT = 2_000_000_000
 _STDERR_SHOWN = 4_000
@@ -71,7 +72,7 @@ def reading_process() -> "Iterator[ReadingProcess]":
 
 @contextmanager
 def _started() -> "Iterator[ReadingProcess]":
-    with tempfile.TemporaryDirectory(prefix="stockfeed-reading-") as folder:
+    with tempfile.TemporaryDirectory(prefix=FOLDER) as folder:
         process = ReadingProcess(Path(folder))
         try:
             yield process
@@ -208,4 +209,7 @@ class ReadingProcess:
         )
 
     def _said(self) -> str:
-        return self._stderr.read_bytes()[-_STDERR_SHOWN:].decode(errors="backslashreplace")
+        try:
+            return self._stderr.read_bytes()[-_STDERR_SHOWN:].decode(errors="backslashreplace")
+        except FileNotFoundError:  # a child that is left alone removes the folder
+            return ""

@@ -247,7 +247,7 @@ def test_the_child_sees_no_environment_of_ours(tmp_path, monkeypatch):
     assert names <= {"PATH", "LANG", "TMPDIR", *lean, "LD_LIBRARY_PATH"}
 
 
-def test_the_child_does_not_outlive_a_killed_parent(tmp_path):
+def test_the_child_does_not_outlive_a_killed_parent_nor_does_its_folder(tmp_path):
     path = workbook(tmp_path / "stock.xlsx", rows=30_000)
     program = """
         import os, sys
@@ -260,8 +260,28 @@ def test_the_child_does_not_outlive_a_killed_parent(tmp_path):
         print(task.read_text(), flush=True)
         sys.stdin.read()
     """
+    assert_nothing_outlives(program, path, tmp_path)
+
+
+def test_a_child_started_ahead_does_not_outlive_a_killed_parent(tmp_path):
+    program = """
+        import os, sys
+        from pathlib import Path
+        from stockfeed.reading_process import started_ahead
+        with started_ahead():
+            task = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+            print(task.read_text(), flush=True)
+            sys.stdin.read()
+    """
+    assert_nothing_outlives(program, tmp_path, tmp_path)
+
+
+def assert_nothing_outlives(program: str, path: Path, folder: Path) -> None:
+    """Kill a parent once it has told its child; neither that nor its folder must stay."""
+    (folder / "tmp").mkdir()
     command = [sys.executable, "-c", textwrap.dedent(program), str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+    environ = {**os.environ, "TMPDIR": str(folder / "tmp")}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ) as parent:
         assert parent.stdout is not None
         (child,) = map(int, parent.stdout.readline().split())
         gone = os.pidfd_open(child)
@@ -269,6 +289,7 @@ def test_the_child_does_not_outlive_a_killed_parent(tmp_path):
     ended, _, _ = select.select([gone], [], [], 20)
     os.close(gone)
     assert ended, "the child still runs"
+    assert not list((folder / "tmp").iterdir())
 
 
 def test_an_unclosed_quote_is_refused_in_place_without_a_child(tmp_path):
