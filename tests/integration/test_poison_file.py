@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,11 +57,14 @@ class Workers:
         process.communicate(timeout=300)
         return process.returncode
 
-    def killed_while_reading(self, feed: str) -> None:
-        """Run one sync, and kill its process as soon as it reads the file."""
+    def killed_while_reading(self, feed: str, name: str, attempt: int) -> None:
+        """Run one sync, and kill its process as soon as it reads the file: this attempt is counted, and a child is there."""
         process = self.start(feed)
         child = wait_for_a_child(process.pid)
         gone = os.pidfd_open(child)
+        while self.deliveries().get(name, ("", 0)) != ("received", attempt):
+            assert process.poll() is None, "it ended before it was killed"
+            time.sleep(0.01)
         process.kill()
         assert process.wait() == -signal.SIGKILL
         process.stdout.close()
@@ -88,7 +92,7 @@ def test_a_file_whose_worker_is_killed_three_times_is_parked_and_everything_else
     workers = Workers(tmp_path)
     workbook(tmp_path / "acme" / "poison.xlsx", rows=40_000)
     for tried in (1, 2, 3):
-        workers.killed_while_reading("acme.stock")
+        workers.killed_while_reading("acme.stock", "poison.xlsx", tried)
         assert workers.deliveries()["poison.xlsx"] == ("received", tried)
         workbook(tmp_path / "nord" / f"good{tried}.xlsx", quantity=tried)  # another supplier is not concerned (I10)
         assert workers.sync("nord.stock") == 0
