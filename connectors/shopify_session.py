@@ -37,7 +37,7 @@ class ShopTokens:
     """Gives the access token of a connection; fetches and renews it with the client credentials grant if asked to."""
 
     def __init__(self, connection: Connection, http: JsonClient, clock: Callable[[], float]) -> None:
-        if connection.password is None:
+        if connection.password is None or not connection.password.is_given:
             raise CredentialsError(f"connection {connection.name} has no access token", _LOGIN_HINT)
         grant = connection.extra.get("grant")
         if grant not in {None, "client_credentials"} or (grant and not connection.login):

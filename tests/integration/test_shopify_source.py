@@ -307,6 +307,7 @@ def test_more_than_the_limit_is_refused(shop, supplier, read):
         (Connection("shop", host="https://x.example/", password=Secret("x")), "bare name"),
         (Connection("shop", host="my shop", password=Secret("x")), "connection 'shop'"),
         (Connection("shop", host="x.example"), "has no access token"),
+        (Connection("shop", host="x.example", password=Secret("")), "has no access token"),
     ],
 )
 def test_a_connection_that_cannot_work_is_a_mistake_of_the_configuration(supplier, connection, words):
