@@ -207,6 +207,8 @@ def _value_sentence(kind: str, path: KeyPath, detail: ErrorDetails) -> str:
     shown = _shown(detail["input"])
     if kind == "literal_error":
         words = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
+        if not isinstance(detail["input"], str) and str(detail["input"]) in words:
+            return f'{shown} is a number here; write the text "{detail["input"]}"'
         hint = suggestion(str(detail["input"]), words)
         return f"{shown} is not one of {', '.join(words)}" + (f"; {hint}" if hint.startswith("did") else "")
     if kind == "string_pattern_mismatch" and path[-1] in {"code", "connection"}:

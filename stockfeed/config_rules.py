@@ -15,6 +15,7 @@ from schemas.channel_config import Channel, ChannelFile, ChannelRule
 from schemas.errors import ConfigError
 from schemas.feed_config import Feed, SupplierFile
 from stockfeed.config_document import Document
+from stockfeed.config_edi import check_edi
 from stockfeed.config_lines import KeyPath
 from stockfeed.config_mistakes import model_mistakes, suggestion
 
@@ -36,6 +37,7 @@ def check_supplier(document: Document) -> SupplierFile | None:
         _check_options(document, ("feed", index, "format"), _format_options_model, own={"type"})
         _check_cron(document, ("feed", index, "schedule"), table.get("schedule"))
         _check_expectations(document, index, table)
+        check_edi(document, index, table)
     return typed
 
 

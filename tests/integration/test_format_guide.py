@@ -1,14 +1,17 @@
 """The examples of the pages in docs/formats are run, so that the pages stay true."""
 
 import re
+import tomllib
 from decimal import Decimal
 
 import pytest
+from pydantic import ValidationError
 
 from stockfeed.pipeline.trial import try_file
 from stockfeed.settings import load_config, load_settings
 from tests.conftest import REPOSITORY
-from transforms.formats.registry import FORMATS
+from transforms.formats.options import DelimitedOptions
+from transforms.formats.registry import FORMATS, options_model
 
 PAGES = sorted((REPOSITORY / "docs/formats").glob("*.md"))
 
@@ -31,6 +34,28 @@ def test_the_example_of_a_page_gives_what_the_page_says(tmp_path, page):
     rows = [re.split(r"\s{2,}", line) for line in table.strip().splitlines()]
     assert [(sku, Decimal(quantity), place) for sku, quantity, place, _ in found] == [(r[0], Decimal(r[1]), r[2]) for r in rows]
     assert all(len(row) == 3 or Decimal(cost) == Decimal(row[3]) for row, (*_, cost) in zip(rows, found, strict=True))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_page_names_every_key_of_its_format(page):
+    own = options_model(page.stem).model_fields.keys() - DelimitedOptions.model_fields.keys()
+    text = page.read_text(encoding="utf-8")
+    assert [name for name in sorted(own) if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_key_that_is_about_tables_of_another_kind_is_refused_and_never_ignored(page):
+    config = tomllib.loads(re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[0])
+    form = config["feed"][0]["format"]
+    for key in ({"header_row": 3}, {"skip_blank_in": ["a"]}, {"group_column": "a", "group_rows": "b"}):
+        with pytest.raises(ValidationError):
+            options_model(form["type"]).model_validate({name: form[name] for name in form if name != "type"} | key)
+
+
+def test_rows_of_an_edi_file_are_not_skipped_by_a_pattern():
+    for key in ({"skip_rows": {"sample": "^X"}}, {"skip_blank": False}, {"footer": "^X"}):
+        with pytest.raises(ValidationError, match="is for tables"):
+            options_model("edi_x12").model_validate(key)
 
 
 def test_every_format_beside_tables_has_a_page():

@@ -12,8 +12,6 @@ from transforms.formats.json_paths import row_path as json_row_path
 from transforms.formats.options import DelimitedOptions, ReaderOptions
 from transforms.formats.xml_paths import row_path as xml_row_path
 
-_OF_TABLES = ("header", "header_row", "header_rows", "first_row", "end", "group_rows", "group_column", "footer", "skip_blank_in")
-
 
 class DocumentOptions(ReaderOptions):
     """What documents of records share: no header, no rows above or below the table; `skip_rows` works as for tables.
@@ -26,9 +24,7 @@ class DocumentOptions(ReaderOptions):
 
     @model_validator(mode="after")
     def _no_table(self) -> Self:
-        fields = ReaderOptions.model_fields
-        given = [name for name in _OF_TABLES if getattr(self, name) != fields[name].default]
-        if given:
+        if given := self.of_tables():
             msg = f"`{given[0]}` is for tables: a document has no header, its columns are the paths in [feed.columns]"
             raise ValueError(msg)
         return self
