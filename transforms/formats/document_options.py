@@ -13,6 +13,11 @@ from transforms.formats.options import DelimitedOptions, ReaderOptions
 from transforms.formats.xml_paths import row_path as xml_row_path
 
 
+def alternatives(column: str) -> list[str]:
+    """Return the paths of a column, of which the first that a record has a value at counts: "sale_price | price"."""
+    return [path.strip() for path in column.split(" | ")]
+
+
 class DocumentOptions(ReaderOptions):
     """What documents of records share: no header, no rows above or below the table; `skip_rows` works as for tables.
 

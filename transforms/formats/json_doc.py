@@ -12,9 +12,9 @@ from schemas.errors import ConfigError, DeliveryError
 from schemas.records import OpenBinary, RawBatch
 from schemas.rejections import escape_value, rejection
 from transforms.formats.content import not_a_table, not_text
-from transforms.formats.document_options import JsonOptions
-from transforms.formats.document_rows import Document, Record, alternatives, batches, columns_of, first_look
-from transforms.formats.json_paths import ABSENT, CellPath, RowPath, Several, cell_path, records, row_path
+from transforms.formats.document_options import JsonOptions, alternatives
+from transforms.formats.document_rows import MOST_MEMBERS, Document, Record, batches, columns_of, first_look
+from transforms.formats.json_paths import ABSENT, CellPath, RowPath, Several, cell_path, paths_in, records, row_path
 from transforms.formats.json_text import JsonText, NoNumber, Number
 
 _SHOWN_MEMBERS = 10
@@ -36,7 +36,12 @@ def read(open_binary: OpenBinary, options: JsonOptions) -> Iterator[RawBatch]:
         with open_binary() as stream:
             yield from _Reading(JsonText(stream, options.limits), options, columns, identifiers).records()
 
-    yield from batches(Document(every, reading, []), options)
+    def members() -> list[str]:
+        with open_binary() as stream:
+            pass_over = _Reading(JsonText(stream, options.limits), options, columns, identifiers)
+            return paths_in(*pass_over.first, MOST_MEMBERS) if next(pass_over.records(), None) else []
+
+    yield from batches(Document(every, members, reading, []), options)
 
 
 def _paths(columns: tuple[str, ...]) -> dict[str, tuple[CellPath, ...]]:
@@ -71,6 +76,7 @@ class _Reading:
     path: RowPath = field(init=False)
     row: int = 0
     agreed: set[str] = field(default_factory=set)
+    first: tuple[Any, tuple[Any, ...]] = (None, ())  # the first record as it is, and the objects around it
 
     def __post_init__(self) -> None:
         self.path = row_path(self.options.rows, lines=self.options.lines)
@@ -130,7 +136,8 @@ class _Reading:
             raise self._not_well(f'the document tells of errors in "{name}": {escape_value(_said(value))}')
 
     def _not_well(self, what: str) -> DeliveryError:
-        return DeliveryError(f"line {self.text.here()}: {what}", "Ask the supplier's interface again.", code="FILE-NOT-TABLE")
+        hint = "Ask the supplier's interface again" + (", or correct format.must_be." if "must_be" in what else ".")
+        return DeliveryError(f"line {self.text.here()}: {what}", hint, code="FILE-NOT-TABLE")
 
     def _no_list(self, names: tuple[str, ...], members: list[str] | None = None) -> DeliveryError:
         at = ".".join(("$", *names))
@@ -168,6 +175,8 @@ class _Reading:
         try:
             for record, enclosing in records(value, self.path.inside):
                 self.row += 1
+                if self.row == 1:
+                    self.first = (record, enclosing)
                 yield self._record(record, enclosing, line, doubled)
         except TypeError as error:
             message = f"line {line}: format.rows does not fit the document: {error}"
