@@ -1,6 +1,6 @@
 """What the tables of a feed say that only a reader would find else: columns that no file can have, faults never tolerated.
 
-Never reads a file: an EDI file has the same columns always, and a document's are paths.
+Never reads a file: EDI files have the same columns always, lines of fixed width those of `fields`, and a document's are paths.
 """
 
 from collections.abc import Iterator
@@ -17,17 +17,26 @@ _SYNTAXES = ("edi_x12", "edifact")
 
 
 def check_columns(document: Document, index: int) -> None:
-    """Note a mistake for each mapped column that no EDI file has, or that is no path in a JSON or XML document."""
+    """Note a mistake for each mapped column that files of this format cannot have: it is not declared, or no path."""
     form = document.table("feed", index, "format")
+    known, files = _known_columns(form)
     for field, said in document.table("feed", index, "columns").items():
         names = list(_names(said))
         is_needed = not isinstance(said, dict) or said.get("required", True)
         path = ("feed", index, "columns", field)
-        if form.get("type") in _SYNTAXES and names and is_needed and not any(n in HEADER or n.startswith("#") for n in names):
-            document.note(path, f"EDI files have no column {escape_value(repr(names[0]))}; {suggestion(names[0], HEADER)}")
+        if known and names and is_needed and not any(name.strip() in known or name.startswith("#") for name in names):
+            document.note(path, f"{files} have no column {escape_value(repr(names[0]))}; {suggestion(names[0], known)}")
         for name in names if form.get("type") in {"json_doc", "xml_doc"} else ():
             if why := _no_path(name, form):
                 document.note(path, why)
+
+
+def _known_columns(form: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    """Return the columns of every file of this format table, and what such files are called; none where a file says them."""
+    fields = form.get("fields")
+    if form.get("type") in _SYNTAXES:
+        return HEADER, "EDI files"
+    return (tuple(fields), "`fields`") if form.get("type") == "fixed_width" and isinstance(fields, dict) else ((), "")
 
 
 def check_tolerated(document: Document, index: int, table: dict[str, Any]) -> None:

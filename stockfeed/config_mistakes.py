@@ -192,6 +192,8 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
 
 def _sentence(model: type[BaseModel], path: KeyPath, detail: ErrorDetails, also: tuple[str, ...]) -> str:
     kind = detail["type"]
+    if kind == "missing" and isinstance(path[-1], int):
+        return f"value {path[-1] + 1} of this list is missing"
     if kind == "missing":
         example = EXAMPLES.get(str(path[-1]))
         return f"required key is missing; write {example}" if example else "required key is missing"

@@ -104,6 +104,19 @@ def test_a_path_that_no_record_has_is_told_with_those_there_are(tmp_path, kind, 
     assert re.search(rf"Did you mean '\S*{old}' for '\S*{new}'\? Correct \[feed.columns\]", finding["remedy"])
 
 
+def test_columns_of_fixed_width_are_those_of_fields(tmp_path):
+    text = re.findall(r"```toml\n(.*?)```", (REPOSITORY / "docs/formats/fixed_width.md").read_text("utf-8"), re.DOTALL)[0]
+    (tmp_path / "config/suppliers").mkdir(parents=True)
+    wrong = text.replace('"DEPOT"', '"DEPO"').replace("[11, 15]", "[11]")
+    (tmp_path / "config/suppliers/oldhouse.toml").write_text(wrong, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(load_settings({"STOCKFEED_STATE": str(tmp_path / "state")}, tmp_path))
+    assert [line.partition(": ")[2] for line in caught.value.hint.splitlines()] == [
+        "feed.format.fields.QTY: value 2 of this list is missing",
+        "feed.columns.location: `fields` have no column 'DEPO'; did you mean DEPOT?",
+    ]
+
+
 def test_rows_of_an_edi_file_are_not_skipped_by_a_pattern():
     for key in ({"skip_rows": {"sample": "^X"}}, {"skip_blank": False}, {"footer": "^X"}):
         with pytest.raises(ValidationError, match="is for tables"):
