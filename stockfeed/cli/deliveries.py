@@ -185,5 +185,4 @@ def _told(result: Any, delivery: int, act: str, *, as_json: bool) -> None:
         emit_json({"type": act, **row})
         return
     state = f" and is now {row['state']}" if row.get("state") and row["state"] != act else ""
-    why = row.get("reason")
-    emit(f"Delivery {delivery} was {act}{state}." + (f" {why}" if why and why != row.get("state") else ""))
+    emit(f"Delivery {delivery} was {act}{state}." + (f" {row['reason']}" if row.get("reason") else ""))
