@@ -208,8 +208,8 @@ def shop_address(connection: Connection) -> str:
         return base_url
     if not connection.host:
         raise ConfigError(f"connection {connection.name} names no shop", 'Set host to "your-shop.myshopify.com".')
-    if "/" in connection.host:
-        raise ConfigError(f"host of connection {connection.name} must be a bare name", 'Write "your-shop.myshopify.com".')
+    if "/" in connection.host or "." not in connection.host:
+        raise ConfigError(f"host of connection {connection.name!r} must be a bare name", 'Write "your-shop.myshopify.com".')
     return f"https://{connection.host}" + (f":{connection.port}" if connection.port else "")
 
 
