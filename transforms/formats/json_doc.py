@@ -57,7 +57,10 @@ def _paths(columns: tuple[str, ...]) -> dict[str, tuple[CellPath, ...]]:
 def _check_content(stream: IO[bytes], options: JsonOptions) -> str:
     """Return the encoding. Raises DeliveryError when the file is empty, too large, or plainly something else than JSON."""
     head = first_look(stream, options.limits)
-    other = not_text(head) or (not_a_table(head) if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) else None)
+    begins = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith((b"{", b"["))
+    other = not_text(head) or (None if begins else not_a_table(head))
+    if other is None and not begins and not options.lines:
+        other = "text that does not begin with { or ["
     if other is not None:
         message = f"line 1: the file is not JSON but {other}"
         raise DeliveryError(message, "Check what the address or folder delivers.", code="FILE-NOT-TABLE", line=1)
@@ -108,7 +111,7 @@ class _Reading:
                 yield from self._of_element(line)
             return
         if self.text.peek() != "{":
-            raise self._no_list(done)
+            raise self._no_list((*done, names[0]), inside=".".join(("$", *done)))
         members = []
         found = False
         for member in self.text.members():
@@ -139,11 +142,14 @@ class _Reading:
         hint = "Ask the supplier's interface again" + (", or correct format.must_be." if "must_be" in what else ".")
         return DeliveryError(f"line {self.text.here()}: {what}", hint, code="FILE-NOT-TABLE")
 
-    def _no_list(self, names: tuple[str, ...], members: list[str] | None = None) -> DeliveryError:
+    def _no_list(self, names: tuple[str, ...], members: list[str] | None = None, *, inside: str = "") -> DeliveryError:
+        """Return the error for a list of records that is not there; `inside` is a value without members where some should be."""
         at = ".".join(("$", *names))
         shown = ", ".join(escape_value(member) for member in (members or [])[:_SHOWN_MEMBERS])
         has = f"; the members there are {shown}" if shown else ""
-        if members is None and self.text.peek() == "{":
+        if inside:
+            has = f"; {inside} is {'a list' if self.text.peek() == '[' else 'a single value'}"
+        elif members is None and self.text.peek() == "{":
             first = [name for _, name in zip(range(_SHOWN_MEMBERS), self._names(), strict=False)]
             has = f", but an object with {', '.join(map(escape_value, first)) or 'no member'}"
         return DeliveryError(

@@ -51,6 +51,22 @@ def test_where_a_path_is_missing_the_first_batch_tells_what_the_first_record_has
     assert [batch.members for batch in json_doc.read(lambda: io.BytesIO(data), there)] == [()]
 
 
+@pytest.mark.parametrize(
+    ("data", "rows", "words"),
+    [
+        (b"SKU,Qty\n1,2\n", "$[*]", r"the file is not JSON but text that does not begin with \{ or \["),
+        (b'[{"sku": "A"}]', "$.data.items[*]", r"no list of records at \$\.data; \$ is a list"),
+        (b'{"data": [{"sku": "A"}]}', "$.data.items[*]", r"no list of records at \$\.data\.items; \$\.data is a list"),
+        (b'{"data": "none"}', "$.data.items[*]", r"no list of records at \$\.data\.items; \$\.data is a single value"),
+        (b'{"data": {"sku": "A"}}', "$.data[*]", r"no list of records at \$\.data, but an object with sku"),
+    ],
+)
+def test_what_stands_in_the_place_of_the_records_is_told(read_format, data, rows, words):
+    with pytest.raises(DeliveryError, match=words) as caught:
+        read_format("json_doc", data, ("sku",), rows=rows)
+    assert caught.value.code == "FILE-NOT-TABLE"
+
+
 def test_what_is_told_of_a_record_is_bounded():
     data = json.dumps([{"sku": "A", "y" * 5000: 1, **{f"m{n}": n for n in range(99)}}]).encode()
     [batch] = json_doc.read(lambda: io.BytesIO(data), JsonOptions(expected_columns=("sku", "q")))
