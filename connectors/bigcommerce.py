@@ -49,7 +49,7 @@ class BigCommerceSource(RestSource[BigCommerceOptions]):
         (a web page, a redirect, a loop of pages), DeliveryError (larger than `max_size`).
         """
         began, connection = self._around.now(), self._connection
-        if connection.password is None:
+        if connection.password is None or not connection.password.is_given:
             raise CredentialsError(f"connection {connection.name!r} has no access token", "Write it as the password.")
         token = replace(connection, extra={**connection.extra, "header": "X-Auth-Token"})
 

@@ -152,7 +152,8 @@ class FtpFolder:
         names = sorted(shown_name(entry.name) for entry in self._entries())
         shown = ", ".join(escape_value(n) for n in names[:_NAMES_SHOWN])
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-        return f"{escape_value(parent)} holds: {shown or 'nothing'}{more}."
+        where = "The folder of the login" if parent == "." else escape_value(parent)
+        return f"{where} holds: {shown or 'nothing'}{more}."
 
     def _entries(self) -> list[Entry]:
         entries = self._facts_of_all() if self._facts else None

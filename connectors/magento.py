@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeGuard
 
 from pydantic import Field, field_validator
 
@@ -73,9 +74,13 @@ class MagentoSource(RestSource[MagentoOptions]):
         )
 
 
+def _is_given(value: object) -> TypeGuard[Secret]:
+    return isinstance(value, Secret) and value.is_given
+
+
 def _login(connection: Connection, now: Callable[[], datetime]) -> Callable[[WebAddress], Mapping[str, str]]:
     """Return what gives the headers that prove who we are: the access token, or a signature where all keys are given."""
-    if connection.password is None:
+    if connection.password is None or not connection.password.is_given:
         raise CredentialsError(
             f"connection {connection.name!r} has no access token",
             "Write the integration's access token as password; for OAuth 1.0a also consumer key, consumer_secret and token_secret.",
@@ -84,7 +89,7 @@ def _login(connection: Connection, now: Callable[[], datetime]) -> Callable[[Web
     if consumer_secret is None and token_secret is None:
         bearer = replace(connection, login=None)
         return lambda address: login_headers(bearer, address)
-    if not (connection.login and isinstance(consumer_secret, Secret) and isinstance(token_secret, Secret)):
+    if not (connection.login and _is_given(consumer_secret) and _is_given(token_secret)):
         raise CredentialsError(
             f"connection {connection.name!r}: OAuth 1.0a needs all four credentials of the integration",
             "Write consumer key and access token as login and password, and extra consumer_secret and token_secret.",

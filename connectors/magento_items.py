@@ -40,6 +40,7 @@ class Catalogue:
 
     def __init__(self, folder: Path, place: str, gtin_attribute: str | None, most: int) -> None:
         self._place, self._attribute = place, gtin_attribute
+        self._products = self._with_gtin = 0
         self._by_id = SortedFacts(folder, place, most=most)
         self._by_sku = SortedFacts(folder, place, most=most)
         self._enabled: dict[str, bool] = {}
@@ -69,6 +70,8 @@ class Catalogue:
         kept = {name: record.get(name) for name in ("id", "sku", "type_id", "status", "updated_at")}
         if self._attribute:
             kept["gtin"] = _attribute(record, self._attribute)
+            self._with_gtin += kept["gtin"] is not None
+        self._products += 1
         self._by_id.add((str(record.get("id")), _PRODUCT), kept)
 
     def add_stock_item(self, record: Mapping[str, Any]) -> None:
@@ -107,7 +110,15 @@ class Catalogue:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what there is to tell of the lines that were given."""
-        return (*self._tracked.findings(_REMEDY), *self._withheld.findings())
+        return (*self._tracked.findings(_REMEDY), *self._withheld.findings(), *self._without_gtin())
+
+    def _without_gtin(self) -> tuple[Finding, ...]:
+        """Return what to tell when no product has a barcode where it should be: Magento says nothing of a wrong attribute."""
+        if self._attribute is None or not self._products or self._with_gtin:
+            return ()
+        words = f"none of {self._products} products has the attribute {self._attribute!r}, which is to hold the barcode"
+        remedy = "Correct `gtin_attribute` (in the shop: Stores > Attributes > Product), or leave it out."
+        return (Finding("GTIN-ATTRIBUTE", "warn", words, remedy),)
 
     def _file_products_by_sku(self) -> None:
         product: dict[str, Any] | None = None

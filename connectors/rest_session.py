@@ -114,10 +114,12 @@ class RestSession:
         asked_wait: Callable[[Mapping[str, str], datetime], float | None] = told_to_wait,
     ) -> None:
         self.base = parse_address(options.url)
-        allowed = AllowList(host_of(connection, self.base), private=options.private_host)
+        host, port = host_of(connection, self.base)
+        allowed = AllowList((host, port), private=options.private_host)
         if not allowed.admits(self.base):
             raise ConfigError(
-                f"{self.base.origin} is not the host of the connection", "Correct `url` or the connection's host and port."
+                f"{self.base.origin} is not the host of the connection {connection.name!r}, which is {host}:{port}",
+                "Correct `url` or the connection's host and port.",
             )
         connect, idle, whole = (one.total_seconds() for one in (options.connect_timeout, options.idle_timeout, options.deadline))
         bounds = Bounds(options.max_page, connect, idle, whole)

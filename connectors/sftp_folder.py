@@ -202,7 +202,8 @@ class RemoteFolder:
             return ""
         shown = ", ".join(escape_value(n) for n in names[:_NAMES_SHOWN])
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-        return f"{escape_value(parent)} holds: {shown or 'nothing'}{more}."
+        where = "The folder of the login" if parent == "." else escape_value(parent)
+        return f"{where} holds: {shown or 'nothing'}{more}."
 
 
 class PipelinedDownload:

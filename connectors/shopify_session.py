@@ -37,7 +37,7 @@ class ShopTokens:
     """Gives the access token of a connection; fetches and renews it with the client credentials grant if asked to."""
 
     def __init__(self, connection: Connection, http: JsonClient, clock: Callable[[], float]) -> None:
-        if connection.password is None:
+        if connection.password is None or not connection.password.is_given:
             raise CredentialsError(f"connection {connection.name} has no access token", _LOGIN_HINT)
         grant = connection.extra.get("grant")
         if grant not in {None, "client_credentials"} or (grant and not connection.login):
@@ -208,8 +208,8 @@ def shop_address(connection: Connection) -> str:
         return base_url
     if not connection.host:
         raise ConfigError(f"connection {connection.name} names no shop", 'Set host to "your-shop.myshopify.com".')
-    if "/" in connection.host:
-        raise ConfigError(f"host of connection {connection.name} must be a bare name", 'Write "your-shop.myshopify.com".')
+    if "/" in connection.host or "." not in connection.host:
+        raise ConfigError(f"host of connection {connection.name!r} must be a bare name", 'Write "your-shop.myshopify.com".')
     return f"https://{connection.host}" + (f":{connection.port}" if connection.port else "")
 
 

@@ -177,7 +177,9 @@ def _open(options: WebApiOptions, connection: Connection | None, around: Surroun
     own = host_of(connection, first) if connection else (first.host, first.port)
     allowed = AllowList(own, tuple(parse_host(host) for host in options.hosts), private=options.private_host)
     if not allowed.admits(first):
-        raise ConfigError(f"{first.origin} is not the host of the connection", "Correct `url` or the connection's host and port.")
+        name = connection.name if connection else ""
+        words = f"{first.origin} is not the host of the connection {name!r}, which is {own[0]}:{own[1]}"
+        raise ConfigError(words, "Correct `url` or the connection's host and port.")
     bounds = Bounds(
         options.max_page,
         options.connect_timeout.total_seconds(),

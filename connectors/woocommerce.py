@@ -45,7 +45,7 @@ class WooCommerceSource(RestSource[WooCommerceOptions]):
         (a web page, a redirect, a loop of pages), DeliveryError (larger than `max_size`).
         """
         began, connection = self._around.now(), self._connection
-        if not connection.login or connection.password is None:
+        if not connection.login or connection.password is None or not connection.password.is_given:
             raise CredentialsError(
                 f"connection {connection.name!r} has no consumer key and secret", "Write them as login and password."
             )

@@ -18,6 +18,11 @@ class Secret:
         """Return the secret itself: call it only where it is handed to the client library."""
         return self._value
 
+    @property
+    def is_given(self) -> bool:
+        """Return whether there is any text: a variable that is not set leaves none between the marks of an address."""
+        return bool(self._value)
+
     def __repr__(self) -> str:
         return "Secret('***')"
 

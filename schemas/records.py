@@ -41,7 +41,8 @@ class RawBatch:
     column; a blank cell is "", never null). `header` are the column names as found, without doubles; the same for all
     batches of one delivery. `rejections` are rows that could not be split into cells: they are not in `frame`.
     `skipped` counts rows left out on purpose, by reason. `reading` says how the file was read (encoding, delimiter,
-    header_row, sheet …), `notes` are sentences for people.
+    header_row, sheet …), `notes` are sentences for people. `members` are the paths of a document's first record, for people who
+    look for one that it has not: only in a first batch, and only where an asked one is missing.
     """
 
     header: tuple[str, ...]
@@ -51,6 +52,7 @@ class RawBatch:
     skipped: Mapping[str, int] = field(default_factory=dict)
     reading: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
 
     @property
     def rows_read(self) -> int:

@@ -55,7 +55,10 @@ CODES: Mapping[str, Code] = {
         "the quantity can be read with a decimal or a thousands mark",
         "Declare `decimal` and `thousands` for this feed, or send plain digits.",
     ),
-    "QTY-FORMAT": Code("the quantity is not a plain number", "Send digits only, for example 1204."),
+    "QTY-FORMAT": Code(
+        "the quantity is not a plain number",
+        "Send digits only, for example 1204; or declare what a range such as 100-500 means in [feed.words].",
+    ),
     "QTY-RANGE": Code(
         "the quantity is outside the allowed range", "Check the number; raise `max_quantity` for this feed if it is right."
     ),

@@ -192,6 +192,8 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
 
 def _sentence(model: type[BaseModel], path: KeyPath, detail: ErrorDetails, also: tuple[str, ...]) -> str:
     kind = detail["type"]
+    if kind == "missing" and isinstance(path[-1], int):
+        return f"value {path[-1] + 1} of this list is missing"
     if kind == "missing":
         example = EXAMPLES.get(str(path[-1]))
         return f"required key is missing; write {example}" if example else "required key is missing"
@@ -207,6 +209,8 @@ def _value_sentence(kind: str, path: KeyPath, detail: ErrorDetails) -> str:
     shown = _shown(detail["input"])
     if kind == "literal_error":
         words = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
+        if not isinstance(detail["input"], str) and str(detail["input"]) in words:
+            return f'{shown} is a number here; write the text "{detail["input"]}"'
         hint = suggestion(str(detail["input"]), words)
         return f"{shown} is not one of {', '.join(words)}" + (f"; {hint}" if hint.startswith("did") else "")
     if kind == "string_pattern_mismatch" and path[-1] in {"code", "connection"}:

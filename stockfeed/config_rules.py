@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from schemas.channel_config import Channel, ChannelFile, ChannelRule
 from schemas.errors import ConfigError
 from schemas.feed_config import Feed, SupplierFile
+from stockfeed.config_columns import check_columns, check_tolerated
 from stockfeed.config_document import Document
 from stockfeed.config_lines import KeyPath
 from stockfeed.config_mistakes import model_mistakes, suggestion
@@ -36,6 +37,8 @@ def check_supplier(document: Document) -> SupplierFile | None:
         _check_options(document, ("feed", index, "format"), _format_options_model, own={"type"})
         _check_cron(document, ("feed", index, "schedule"), table.get("schedule"))
         _check_expectations(document, index, table)
+        check_columns(document, index)
+        check_tolerated(document, index, table)
     return typed
 
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from schemas.errors import ConfigError, DeliveryError
 from schemas.feed_config import Column
+from schemas.rejections import escape_value
 
 #: What is trimmed around values other than keys.
 BLANKS = " \t\u00a0\u202f\r\n"
@@ -114,6 +115,19 @@ def missing_columns(missing: Sequence[tuple[str, Sequence[str]]], header: Sequen
         hint or "Send the column, or correct [feed.columns].",
         code="HEADER-MISSING",
         row=header_row,
+        column=missing[0][1][0] if missing[0][1] else missing[0][0],
+    )
+
+
+def missing_members(missing: Sequence[tuple[str, Sequence[str]]], members: Sequence[str]) -> DeliveryError:
+    """Return the HEADER-MISSING error for a document; `members` are the paths that its first record has."""
+    wanted = "; ".join(f"{' or '.join(repr(n) for n in names)} for {field}" for field, names in missing)
+    near = [f"{near!r} for {name!r}" for _, names in missing for name in names for near in _near(name, members)]
+    meant = f"Did you mean {', '.join(near)}? " if near else ""
+    return DeliveryError(
+        f"no record has {wanted}; the first one has {', '.join(map(escape_value, members))}",
+        f"{meant}Correct [feed.columns], or name in `optional` what may be absent.",
+        code="HEADER-MISSING",
         column=missing[0][1][0] if missing[0][1] else missing[0][0],
     )
 

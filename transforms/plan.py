@@ -11,6 +11,7 @@ import polars as pl
 from schemas.columns import QUANTITY_COLUMNS, QUANTITY_SCALE
 from schemas.errors import ConfigError
 from schemas.feed_config import Column, Feed
+from schemas.records import RawBatch
 from transforms.columns import (
     FromColumn,
     FromConstant,
@@ -22,6 +23,7 @@ from transforms.columns import (
     find_column,
     first_present,
     missing_columns,
+    missing_members,
 )
 from transforms.dates import format_pattern, parse_dates
 from transforms.flags import check_flag
@@ -55,8 +57,15 @@ class Plan:
         return next((name for name in ("unit_cost", "price") if name in self.fields), None)
 
 
-def make_plan(feed: Feed, header: tuple[str, ...], *, header_row: int = 1) -> Plan:
+def plan_for(feed: Feed, first: RawBatch) -> Plan:
+    """Return the plan of `feed` for the header of a file's first batch. Raises as `make_plan` does."""
+    return make_plan(feed, first.header, header_row=first.reading.get("header_row") or 1, members=first.members)
+
+
+def make_plan(feed: Feed, header: tuple[str, ...], *, header_row: int = 1, members: Sequence[str] = ()) -> Plan:
     """Return the plan of `feed` for this header; columns that no field needs are not touched.
+
+    `members` are the paths that a document's records have, of which `header` holds only those that were asked for.
 
     Raises DeliveryError HEADER-MISSING that names all missing columns, and ConfigError for what no header could satisfy.
     """
@@ -74,7 +83,7 @@ def make_plan(feed: Feed, header: tuple[str, ...], *, header_row: int = 1) -> Pl
     if not missing and not wide and not {"on_hand", "available"} & set(fields):
         missing += [(n, c.column) for n in ("on_hand", "available") if (c := getattr(feed.columns, n)) is not None]
     if missing:
-        raise missing_columns(missing, header, header_row)
+        raise missing_members(missing, members) if members else missing_columns(missing, header, header_row)
     plan = Plan(feed, header, fields, wide, as_of, _quantity_rules(feed), _form(feed, feed.columns.unit_cost or feed.columns.price))
     _check_words(plan)
     _check_constants(plan)

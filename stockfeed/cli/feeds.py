@@ -4,7 +4,7 @@ Never reads a supplier's server: `stockfeed sync` does.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,9 @@ def list_feeds(session: Session, *, as_json: bool) -> None:
 def check(session: Session, patterns: tuple[str, ...], *, as_json: bool) -> int:
     """Check every configuration file and tell all mistakes at once.
 
-    Connections that this environment does not have are named as a note:
-    inside Airflow they may come from elsewhere.
+    Connections that this environment does not have, or has in a way that
+    cannot be read, are named as a note: inside Airflow they may come from
+    elsewhere.
 
     \b
     Example:
@@ -78,18 +79,36 @@ def check(session: Session, patterns: tuple[str, ...], *, as_json: bool) -> int:
             emit_json({"type": "mistake", **asdict(mistake)})
         return error.exit_code
     chosen = config.select(patterns)
-    missing = _missing_connections(config.connections())
+    used = config.connections()
+    missing = _missing_connections(used)
+    unreadable = _unreadable_connections(used.keys() - missing.keys())
     if as_json:
-        emit_json({"type": "summary", "feeds": list(chosen), "channels": list(config.channels), "missing_connections": missing})
+        summary = {"type": "summary", "feeds": list(chosen), "channels": list(config.channels)}
+        emit_json(summary | {"missing_connections": missing, "unreadable_connections": unreadable})
         return 0
     emit(f"No mistakes: {_count(len(chosen), 'feed')}, {_count(len(config.channels), 'channel')}.")
     for name, users in missing.items():
         emit(f"Note: AIRFLOW_CONN_{name.upper()} is not set here; {', '.join(users)} cannot connect from this environment.")
+    for name, why in unreadable.items():
+        emit(f"Note: {why} (AIRFLOW_CONN_{name.upper()}); {', '.join(used[name])} cannot connect.")
     return 0
 
 
 def _missing_connections(used: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     return {name: users for name, users in used.items() if not os.environ.get(f"AIRFLOW_CONN_{name.upper()}", "").strip()}
+
+
+def _unreadable_connections(used: Iterable[str]) -> dict[str, str]:
+    from schemas.errors import CredentialsError
+    from stockfeed.secrets import find_connection
+
+    found = {}
+    for name in sorted(used):
+        try:
+            find_connection(name)
+        except CredentialsError as error:
+            found[name] = error.message
+    return found
 
 
 def _count(number: int, noun: str) -> str:

@@ -68,7 +68,7 @@ def stage_delivery(job: Job, connection: Connection, path: Path, raw: Iterator[R
 def _why_whole(feed: Feed) -> str | None:
     """Return why lines of this feed can never be told apart; None when they may be."""
     if feed.format.type != "delimited":
-        return f"a file of format {feed.format.type} has no lines"
+        return f"a file of format {feed.format.type} is not compared line by line"
     o = _options(feed)
     selects = o.skip_rows or o.skip_blank_in or o.end or o.group_rows or o.footer or o.trailer
     reasons = {

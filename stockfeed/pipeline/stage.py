@@ -26,7 +26,7 @@ from transforms.guard import Profile, histogram, profile
 from transforms.key_sample import SAMPLED, Smallest, no_sample, with_more
 from transforms.lookalikes import key_forms, lookalike_groups, suspected
 from transforms.normalise import normalise, plan_as_of
-from transforms.plan import Plan, make_plan
+from transforms.plan import Plan, plan_for
 
 if TYPE_CHECKING:
     from stockfeed.pipeline.last_reading import LastReading
@@ -180,7 +180,7 @@ def _normalised(feed: Feed, batches: Iterator[RawBatch], result: Staged) -> Iter
     plan: Plan | None = None
     for raw in batches:
         if plan is None:
-            plan = make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
+            plan = plan_for(feed, raw)
             result.sku_column = plan.fields["supplier_sku"].label
         _take_notes(result, raw)
         if feed.as_of is not None:

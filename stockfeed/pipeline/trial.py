@@ -22,7 +22,7 @@ from stockfeed.store.engine import make_engine, translated
 from transforms.formats.registry import load_observer
 from transforms.guard import Against, judge
 from transforms.observe import observe
-from transforms.plan import make_plan
+from transforms.plan import plan_for
 
 _VERSION = 1
 
@@ -59,7 +59,7 @@ def _observations(feed: Feed, path: Path) -> Iterator[dict[str, Any]]:
             for observation in observer(lambda: file.open("rb"), options):
                 yield {"v": _VERSION, "type": "observation", **observation}
     for raw in raw_batches(feed, path):
-        plan = plan or make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
+        plan = plan or plan_for(feed, raw)
         seen.rows_read += raw.rows_read
         seen.rows_rejected += len(raw.rejections)
         seen.rows_accepted += raw.frame.height

@@ -24,7 +24,7 @@ from stockfeed.store.engine import read, write
 from transforms.contract import Tally, check_rows, succeeds
 from transforms.expectations import supported
 from transforms.normalise import normalise
-from transforms.plan import make_plan
+from transforms.plan import plan_for
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ def _records(app: App, feed: Feed, sha256: str) -> pl.DataFrame:
     """Return every normalised record of an archived delivery, before the contract."""
     plan, frames = None, []
     for raw in raw_batches(feed, app.archive.existing(sha256)):
-        plan = plan or make_plan(feed, raw.header, header_row=raw.reading.get("header_row") or 1)
+        plan = plan or plan_for(feed, raw)
         frames.append(normalise(raw, plan).records)
     return pl.concat(frames)
 

@@ -1,5 +1,6 @@
 """The examples of docs/add-a-supplier.md are run, so that the page stays true."""
 
+import json
 import re
 from pathlib import Path
 
@@ -32,6 +33,18 @@ def test_the_guides_commands_answer_as_it_says(folder, capsys, command):
     line, answer = told.split("\n", 1)
     assert run(line.removeprefix("$ stockfeed ").split()) == 0
     assert capsys.readouterr().out == answer
+
+
+def test_a_connection_that_cannot_be_read_is_told_before_the_first_sync(folder, capsys, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_NORDWIND", '{"conn_type": "sftp", "password" "canary"}')
+    assert run(["feeds", "check"]) == 0
+    assert capsys.readouterr().out == (
+        "No mistakes: 1 feed, 0 channels.\nNote: connection 'nordwind' cannot be read: it is not valid JSON at character 33 "
+        "(AIRFLOW_CONN_NORDWIND); nordwind.stock cannot connect.\n"
+    )
+    assert run(["feeds", "check", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["missing_connections"], list(told["unreadable_connections"])) == ({}, ["nordwind"])
 
 
 def test_the_guides_mistakes_are_told_as_it_says(folder, capsys):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stockfeed.pipeline import acknowledge_all
+from stockfeed.pipeline import acknowledge_all, release_delivery
 from tests.conftest import REPOSITORY
 from tests.integration.hostile_world import HostileWorld, HourClock, database_template
 from tests.integration.test_hostile_edi import feed_toml
@@ -57,11 +57,22 @@ def test_a_refused_846_is_answered_with_the_reason(tmp_path, world):
     assert stock(world) == {}
 
 
+def test_a_delivery_that_a_person_releases_is_not_answered_again(tmp_path, world):
+    world.deliver(x12(*lines(3)), "a.x12")
+    again = world.deliver(x12(*lines(4)), "b.x12")
+    assert again.state == "held"
+    assert acknowledge_all(world.app, "acme.stock") == 2
+    before = {path: path.read_bytes() for path in sent(tmp_path)}
+    assert release_delivery(world.app, 2, actor="ops", reason="their number was reset").state == "applied"
+    assert acknowledge_all(world.app, "acme.stock") == 0
+    assert {path: path.read_bytes() for path in sent(tmp_path)} == before
+
+
 KILLED = """
 import sys
 from pathlib import Path
 from stockfeed.bootstrap import open_app
-from stockfeed.pipeline import acknowledge_all
+from stockfeed.pipeline import acknowledge_all, release_delivery
 from stockfeed.settings import load_settings
 from tests.crash import killer, points
 

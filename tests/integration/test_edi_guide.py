@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from schemas.errors import ConfigError
 from schemas.feed_config import SupplierFile
 from stockfeed.pipeline.trial import try_file
-from stockfeed.settings import load_settings
+from stockfeed.settings import load_config, load_settings
 from tests.conftest import REPOSITORY
 
 
@@ -16,6 +17,39 @@ def page(kind: str) -> tuple[SupplierFile, str]:
     text = (REPOSITORY / "docs/formats" / f"{kind}.md").read_text("utf-8")
     config, message = re.search(r"```toml\n(.*?)```", text, re.DOTALL), re.search(r"```edi\n(.*?)```", text, re.DOTALL)
     return SupplierFile.model_validate(tomllib.loads(config[1])), message[1]
+
+
+def mistakes_in_the_example(kind: str, tmp_path: Path, changes: dict[str, str]) -> list[str]:
+    text = re.search(r"```toml\n(.*?)```", (REPOSITORY / f"docs/formats/{kind}.md").read_text("utf-8"), re.DOTALL)[1]
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    (tmp_path / "config/suppliers").mkdir(parents=True)
+    (tmp_path / "config/suppliers/nordwind.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(load_settings({"STOCKFEED_STATE": str(tmp_path / "state")}, tmp_path))
+    return [line.partition(": ")[2] for line in caught.value.hint.splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["edi_x12", "edifact"])
+def test_a_column_that_no_edi_file_has_is_a_mistake_before_any_file_comes(tmp_path, kind):
+    changes = {'"available"\non_': '"availabel"\non_', 'gtin = "gtin"': 'gtin = { column = "ean", required = false }'}
+    changes |= {'location = "location"': 'location = ["depot", "location"]'}
+    assert mistakes_in_the_example(kind, tmp_path, changes) == [
+        "feed.columns.available: EDI files have no column 'availabel'; did you mean available?"
+    ]
+
+
+def test_a_number_where_a_text_stands_is_told_as_that(tmp_path):
+    assert mistakes_in_the_example("edi_x12", tmp_path, {'acknowledge = "997"': "acknowledge = 997"}) == [
+        'feed.format.acknowledge: 997 is a number here; write the text "997"'
+    ]
+
+
+def test_a_fault_that_cannot_be_tolerated_is_a_mistake_before_any_file_comes(tmp_path):
+    assert mistakes_in_the_example("edi_x12", tmp_path, {'# tolerate = ["SE01"]': 'tolerate = ["CTT01", "SE1"]'}) == [
+        "feed.tolerate: 'SE1' is not one of SE01, CTT01, ISA-WIDTH, GS01; did you mean SE01?"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,18 @@ def test_the_same_stock_gives_the_same_bytes_in_whatever_order_the_shop_lists_it
     assert second.source_time == shop.clock()
 
 
+def test_a_barcode_attribute_that_no_product_has_is_told(shop):
+    assert [got.findings for got in shop.fetch(gtin_attribute="barcode")] == [()]
+    shop.state.add("A", 5)
+    shop.state.add("B", 5)
+    [got] = shop.fetch(gtin_attribute="barcode")
+    [finding] = got.findings
+    assert (finding.code, finding.severity) == ("GTIN-ATTRIBUTE", "warn")
+    assert finding.message == "none of 2 products has the attribute 'barcode', which is to hold the barcode"
+    shop.state.products[0]["custom_attributes"].append({"attribute_code": "barcode", "value": "1"})
+    assert [got.findings for got in shop.fetch(gtin_attribute="barcode")] == [()]
+
+
 def test_quantities_stay_as_they_are_written(shop):
     shop.state.add("fraction", 2.5)
     shop.state.add("minus", -3)
@@ -279,6 +291,8 @@ def test_an_integration_signs_its_requests(shop):
     ("change", "words"),
     [
         ({"password": None}, "no access token"),
+        ({"password": Secret("")}, "no access token"),
+        ({"extra": {"consumer_secret": Secret("x"), "token_secret": Secret("")}}, "all four credentials"),
         ({"extra": {"consumer_secret": Secret("x")}}, "all four credentials"),
         ({"extra": {"consumer_secret": Secret("x"), "token_secret": Secret("y")}, "login": None}, "all four credentials"),
     ],
@@ -318,7 +332,7 @@ def test_a_shop_that_says_nothing_is_not_waited_for_without_end(shop):
         ({"url": "http://shop.example/rest/all/V1"}, "not encrypted"),
         ({"url": "https://shop.example/"}, "ends in /V1"),
         ({"url": "https://shop.example/rest/all/V1?x=1"}, "no query"),
-        ({"url": "https://elsewhere.example/rest/all/V1"}, "not the host of the connection"),
+        ({"url": "https://elsewhere.example/rest/all/V1"}, r"not the host of the connection 'acme_web', which is 127\.0\.0\.1:\d+"),
         ({"page_size": 0}, "page_size"),
         ({"pages": 3}, "pages"),
     ],

@@ -50,6 +50,12 @@ def nothing_left(spool: Path) -> bool:
     return not spool.exists() or list(spool.iterdir()) == []
 
 
+def test_a_folder_that_is_missing_beside_the_login_is_told_with_what_is_there(server, tmp_path):
+    with pytest.raises(ConfigError, match="there is no such folder") as caught:
+        fetch_all(server, tmp_path / "spool", path="outt")
+    assert caught.value.hint == "Correct `path`. The folder of the login holds: stock.csv."
+
+
 @pytest.mark.parametrize("offset", [0, 32768, 900_000])
 def test_a_server_that_stalls_is_given_up_after_the_idle_time_out(server, faults, tmp_path, offset):
     faults.stall_at = offset

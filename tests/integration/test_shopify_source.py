@@ -305,8 +305,10 @@ def test_more_than_the_limit_is_refused(shop, supplier, read):
     [
         (Connection("shop", password=Secret("x")), "names no shop"),
         (Connection("shop", host="https://x.example/", password=Secret("x")), "bare name"),
+        (Connection("shop", host="nordwind", password=Secret("x")), "bare name"),
         (Connection("shop", host="my shop", password=Secret("x")), "connection 'shop'"),
         (Connection("shop", host="x.example"), "has no access token"),
+        (Connection("shop", host="x.example", password=Secret("")), "has no access token"),
     ],
 )
 def test_a_connection_that_cannot_work_is_a_mistake_of_the_configuration(supplier, connection, words):

@@ -34,6 +34,19 @@ def test_page_and_template_name_every_option(page):
 
 
 @pytest.mark.parametrize("page", STOREFRONTS)
+def test_the_page_says_where_its_example_is_written_and_leads_to_the_steps(page):
+    before = (REPOSITORY / f"docs/sources/{page}.md").read_text("utf-8").split("```toml", 1)[0]
+    assert "`config/suppliers/nordwind.toml`" in before
+    assert "](../add-a-supplier.md)" in before
+
+
+@pytest.mark.parametrize("page", STOREFRONTS)
+def test_a_page_that_allows_a_host_of_ours_names_the_key_of_a_private_authority(page):
+    text = (REPOSITORY / f"docs/sources/{page}.md").read_text("utf-8")
+    assert "private_host" not in text or "`ca_file`" in text
+
+
+@pytest.mark.parametrize("page", STOREFRONTS)
 def test_page_and_template_declare_the_same_columns(page, capsys):
     assert run(["feeds", "template", page]) == 0
     ours, shown = (tomllib.loads(text)["feed"][0] for text in (capsys.readouterr().out, blocks(page, "toml")[0]))

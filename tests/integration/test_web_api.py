@@ -278,7 +278,7 @@ def test_pages_in_another_encoding_are_one_file_all_the_same(api, encoding):
         ({"url": "http://api.example/stock"}, "not encrypted"),
         ({"token_url": "https://other.example/token"}, "add it to `hosts`"),
         ({"paging": "scroll"}, "paging"),
-        ({"url": "https://elsewhere.example/stock"}, "not the host of the connection"),
+        ({"url": "https://elsewhere.example/stock"}, r"not the host of the connection 'acme_web', which is 127\.0\.0\.1:\d+"),
     ],
 )
 def test_a_wrong_option_is_named(api, options, words):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.registry import load_source
+from schemas.connections import Secret
 from schemas.errors import ConfigError, CredentialsError, DeliveryError, PermanentError, TransientError
 from tests.servers import web_server, woo_shop
 from tests.servers.certificates import Authority, server_context
@@ -320,7 +321,7 @@ def test_a_key_that_is_withdrawn_on_the_way_leaves_nothing_and_shows_nothing(sho
     assert list(shop.spool.iterdir()) == []
 
 
-@pytest.mark.parametrize("change", [{"login": None}, {"password": None}])
+@pytest.mark.parametrize("change", [{"login": None}, {"password": None}, {"password": Secret("")}])
 def test_a_login_that_is_not_whole_is_told_before_anything_is_sent(shop, change):
     shop.connection = replace(shop.connection, **change)
     with pytest.raises(CredentialsError, match="no consumer key and secret"):

@@ -197,6 +197,11 @@ def changed(old: str, new: str, text: str = SUPPLIER) -> str:
             "suppliers/acme.toml:11: feed.format.delimeter: unknown key; did you mean delimiter?",
         ),
         (
+            'quantities = "net"',
+            'quantities = "net"\ntolerate = ["SE01"]',
+            "suppliers/acme.toml:9: feed.tolerate: 'SE01': only faults of edi_x12 can be tolerated; remove it",
+        ),
+        (
             'type = "folder"',
             'type = "sftp"',
             (

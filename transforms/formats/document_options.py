@@ -12,7 +12,10 @@ from transforms.formats.json_paths import row_path as json_row_path
 from transforms.formats.options import DelimitedOptions, ReaderOptions
 from transforms.formats.xml_paths import row_path as xml_row_path
 
-_OF_TABLES = ("header", "header_row", "header_rows", "first_row", "end", "group_rows", "group_column", "footer", "skip_blank_in")
+
+def alternatives(column: str) -> list[str]:
+    """Return the paths of a column, of which the first that a record has a value at counts: "sale_price | price"."""
+    return [path.strip() for path in column.split(" | ")]
 
 
 class DocumentOptions(ReaderOptions):
@@ -26,9 +29,7 @@ class DocumentOptions(ReaderOptions):
 
     @model_validator(mode="after")
     def _no_table(self) -> Self:
-        fields = ReaderOptions.model_fields
-        given = [name for name in _OF_TABLES if getattr(self, name) != fields[name].default]
-        if given:
+        if given := self.of_tables():
             msg = f"`{given[0]}` is for tables: a document has no header, its columns are the paths in [feed.columns]"
             raise ValueError(msg)
         return self

@@ -19,6 +19,8 @@ from transforms.formats.document_options import DocumentOptions
 from transforms.formats.limits import Limits, exceeded
 from transforms.formats.row_selection import RowSelection, joined
 
+MOST_MEMBERS = 30  # that people are shown of a record
+_LONGEST_MEMBER = 200  # characters
 _HEAD_BYTES = 4_096
 _NO_OTHERS = pl.DataFrame(schema={"row": pl.Int64, "kind": pl.String, "text": pl.String})
 _CONTROL = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F]"  # line breaks and tabs inside a value are content
@@ -52,16 +54,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document to read: `records` gives all its records anew at each call, `reading` and `notes` say how it is read."""
+    """A document to read: `records` gives all its records anew at each call, `reading` and `notes` say how it is read.
+
+    `members` gives the paths that the first record has, for people who look for one that it has not.
+    """
 
     records: Callable[[], Iterator[Record]]
+    members: Callable[[], list[str]]
     reading: dict[str, Any]
     notes: list[str]
-
-
-def alternatives(column: str) -> list[str]:
-    """Return the paths of a column, of which the first that a record has a value at counts: "sale_price | price"."""
-    return [path.strip() for path in column.split(" | ")]
 
 
 def columns_of(options: DocumentOptions) -> tuple[str, ...]:
@@ -83,7 +84,8 @@ def batches(document: Document, options: DocumentOptions) -> Iterator[RawBatch]:
     optional = sum(1 << at for at, name in enumerate(columns) if name in {one.strip() for one in options.optional})
     kept = _columns_there(document, head, optional, (1 << len(columns)) - 1, options.batch_rows)
     header = tuple(columns[i] for i in kept)
-    maker = _Maker(header, kept, options, document, RowSelection(options, header))
+    members = [path[:_LONGEST_MEMBER] for path in document.members()] if len(kept) < len(columns) else []
+    maker = _Maker(header, kept, options, document, RowSelection(options, header), members)
     later = iter(lambda: list(islice(running, options.batch_rows)), [])
     waiting = head
     for part in later:
@@ -111,13 +113,14 @@ def _columns_there(document: Document, head: Sequence[Record], seen: int, every:
 
 @dataclass(slots=True)
 class _Maker:
-    """Makes batches; `rows` is how many records were seen."""
+    """Makes batches; `rows` is how many records were seen. The first batch tells `members`, where a column is missing."""
 
     header: tuple[str, ...]
     kept: list[int]
     options: DocumentOptions
     document: Document
     selection: RowSelection
+    members: list[str]
     rows: int = 0
 
     def batch(self, records: Sequence[Record], *, last: bool = False) -> RawBatch:
@@ -146,8 +149,9 @@ class _Maker:
                            for row, text in zip(controls["row"], joined(controls, width), strict=True)]  # fmt: skip
         problems = tuple(self._problems(good, set(frame["row"])))
         notes = tuple(self.document.notes) if last else ()
-        header = self.selection.header
-        return RawBatch(header, frame, tuple(rejections), problems, dict(+skipped), dict(self.document.reading), notes)
+        header, reading = self.selection.header, dict(self.document.reading)
+        members, self.members = tuple(self.members), []
+        return RawBatch(header, frame, tuple(rejections), problems, dict(+skipped), reading, notes, members)
 
     def _check_rows(self, records: Sequence[Record]) -> None:
         self.rows += len(records)

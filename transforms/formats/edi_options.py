@@ -4,9 +4,9 @@ Never imports a reader or a frame library: configuration is checked without load
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from transforms.formats.options import ReaderOptions
 
@@ -18,6 +18,11 @@ Kind = Literal[
 Purpose = Literal["full", "changes", "ignore"]
 Tolerated = Literal["SE01", "CTT01", "ISA-WIDTH", "GS01"]
 
+#: The columns of every EDI file, whatever its syntax.
+HEADER = (
+    "supplier_sku", "available", "on_hand", "on_order", "location", "unit", "next_available_on", "unit_cost", "price", "currency",
+    "gtin", "mpn", "buyer_sku", "description", "status", "lot", "as_of", "purpose",
+)  # fmt: skip
 #: X12 data element 673. A code that is not here is "unmapped": shown, never stock.
 X12_QUANTITIES: Mapping[str, Kind] = {
     "33": "available", "V2": "available", "34": "available", "RJ": "available", "17": "on_hand", "29": "future",
@@ -64,6 +69,13 @@ class EdiOptions(ReaderOptions):
     tolerate: tuple[Tolerated, ...] = ()
     block_bytes: int = Field(1_048_576, ge=1)
     batch_rows: int = Field(20_000, ge=1)
+
+    @model_validator(mode="after")
+    def _no_table(self) -> Self:
+        if given := self.of_tables("skip_rows", "skip_blank"):
+            msg = f"`{given[0]}` is for tables: an EDI file has no header and no rows, its columns have names of their own"
+            raise ValueError(msg)
+        return self
 
     @field_validator("encoding")
     @classmethod

@@ -33,6 +33,7 @@ class Fault:
     at: int = 0  # segment of the file
     rule: str = "EDI-ENVELOPE"
     tolerated: bool = False
+    habit: str = ""  # the name under which a feed may tolerate it
 
 
 @dataclass(slots=True)
@@ -85,6 +86,11 @@ class Report:
         """Keep a sentence for people, once."""
         if text not in self.notes and len(self.notes) < _KEPT:
             self.notes.append(text)
+
+    def undeclared(self, code: str) -> str:
+        """Return the kind of a quantity whose code nobody declared, and note the code: what it counts may be the stock."""
+        self.note(f"quantity code {escape_value(repr(code))} is not declared in [feed.format.quantities]: never stock")
+        return "unmapped"
 
     def add_purpose(self, code: str) -> None:
         """Keep what a message says it is for, once."""
@@ -140,6 +146,10 @@ class Report:
         told = list(dict.fromkeys(fault.message for fault in ([first, *bad])))
         more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
         remedy = "Send the whole file again." if cut else "Correct the interchange and send it again under a new control number."
+        habits = list(dict.fromkeys(fault.habit for fault in bad))
+        if all(habits):
+            named = ", ".join(f'"{habit}"' for habit in habits)
+            remedy += f" Where it is a habit of theirs, add {named} to the feed's `tolerate`."
         place = {
             "row": None,
             "line": first.at or None,

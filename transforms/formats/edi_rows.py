@@ -11,13 +11,8 @@ import polars as pl
 from schemas.records import RawBatch
 from schemas.rejections import Rejection, rejection
 from transforms.formats.edi_lines import Heading, Line, Quantity
-from transforms.formats.edi_options import EdiOptions
+from transforms.formats.edi_options import HEADER, EdiOptions
 
-#: The columns of every EDI file, whatever its syntax.
-HEADER = (
-    "supplier_sku", "available", "on_hand", "on_order", "location", "unit", "next_available_on", "unit_cost", "price", "currency",
-    "gtin", "mpn", "buyer_sku", "description", "status", "lot", "as_of", "purpose",
-)  # fmt: skip
 _SLOT = {"available": 0, "on_hand": 1, "on_order": 2}
 _NAMES = ("row", "line", *(f"c{number}" for number in range(len(HEADER))))
 _TYPES = (pl.Int64, pl.Int64, *(pl.String,) * len(HEADER))

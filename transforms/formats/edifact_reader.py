@@ -103,6 +103,7 @@ class EdifactReader:
     def begin_model(self) -> EdifactShapes:
         """Return what reads models of line items under the present heading."""
         reader = self._model_reader = self._model_reader or EdifactReader(self._options)
+        reader.report.notes = self.report.notes
         heading, separators = self._heading, (self._component, self._decimal)
         return EdifactShapes(self._options, heading, separators, lambda model: reader.model_rows(model, heading, *separators))
 
@@ -327,7 +328,7 @@ class EdifactReader:
             self._fault("QTY stands before the first LIN", "QTY", "15")
             return
         code, text, unit = self._parts(segment, 1)[:3]
-        kind = self._kinds.get(code, "unmapped")
+        kind = self._kinds.get(code) or self.report.undeclared(code)
         if kind in ("on_hand", "available"):
             kind = _STATES.get(self._state, kind)
         if not self._group_by_inv:

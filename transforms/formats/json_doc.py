@@ -12,9 +12,9 @@ from schemas.errors import ConfigError, DeliveryError
 from schemas.records import OpenBinary, RawBatch
 from schemas.rejections import escape_value, rejection
 from transforms.formats.content import not_a_table, not_text
-from transforms.formats.document_options import JsonOptions
-from transforms.formats.document_rows import Document, Record, alternatives, batches, columns_of, first_look
-from transforms.formats.json_paths import ABSENT, CellPath, RowPath, Several, cell_path, records, row_path
+from transforms.formats.document_options import JsonOptions, alternatives
+from transforms.formats.document_rows import MOST_MEMBERS, Document, Record, batches, columns_of, first_look
+from transforms.formats.json_paths import ABSENT, CellPath, RowPath, Several, cell_path, paths_in, records, row_path
 from transforms.formats.json_text import JsonText, NoNumber, Number
 
 _SHOWN_MEMBERS = 10
@@ -36,7 +36,12 @@ def read(open_binary: OpenBinary, options: JsonOptions) -> Iterator[RawBatch]:
         with open_binary() as stream:
             yield from _Reading(JsonText(stream, options.limits), options, columns, identifiers).records()
 
-    yield from batches(Document(every, reading, []), options)
+    def members() -> list[str]:
+        with open_binary() as stream:
+            pass_over = _Reading(JsonText(stream, options.limits), options, columns, identifiers)
+            return paths_in(*pass_over.first, MOST_MEMBERS) if next(pass_over.records(), None) else []
+
+    yield from batches(Document(every, members, reading, []), options)
 
 
 def _paths(columns: tuple[str, ...]) -> dict[str, tuple[CellPath, ...]]:
@@ -52,7 +57,10 @@ def _paths(columns: tuple[str, ...]) -> dict[str, tuple[CellPath, ...]]:
 def _check_content(stream: IO[bytes], options: JsonOptions) -> str:
     """Return the encoding. Raises DeliveryError when the file is empty, too large, or plainly something else than JSON."""
     head = first_look(stream, options.limits)
-    other = not_text(head) or (not_a_table(head) if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) else None)
+    begins = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith((b"{", b"["))
+    other = not_text(head) or (None if begins else not_a_table(head))
+    if other is None and not begins and not options.lines:
+        other = "text that does not begin with { or ["
     if other is not None:
         message = f"line 1: the file is not JSON but {other}"
         raise DeliveryError(message, "Check what the address or folder delivers.", code="FILE-NOT-TABLE", line=1)
@@ -71,6 +79,7 @@ class _Reading:
     path: RowPath = field(init=False)
     row: int = 0
     agreed: set[str] = field(default_factory=set)
+    first: tuple[Any, tuple[Any, ...]] = (None, ())  # the first record as it is, and the objects around it
 
     def __post_init__(self) -> None:
         self.path = row_path(self.options.rows, lines=self.options.lines)
@@ -102,7 +111,7 @@ class _Reading:
                 yield from self._of_element(line)
             return
         if self.text.peek() != "{":
-            raise self._no_list(done)
+            raise self._no_list((*done, names[0]), inside=".".join(("$", *done)))
         members = []
         found = False
         for member in self.text.members():
@@ -130,13 +139,17 @@ class _Reading:
             raise self._not_well(f'the document tells of errors in "{name}": {escape_value(_said(value))}')
 
     def _not_well(self, what: str) -> DeliveryError:
-        return DeliveryError(f"line {self.text.here()}: {what}", "Ask the supplier's interface again.", code="FILE-NOT-TABLE")
+        hint = "Ask the supplier's interface again" + (", or correct format.must_be." if "must_be" in what else ".")
+        return DeliveryError(f"line {self.text.here()}: {what}", hint, code="FILE-NOT-TABLE")
 
-    def _no_list(self, names: tuple[str, ...], members: list[str] | None = None) -> DeliveryError:
+    def _no_list(self, names: tuple[str, ...], members: list[str] | None = None, *, inside: str = "") -> DeliveryError:
+        """Return the error for a list of records that is not there; `inside` is a value without members where some should be."""
         at = ".".join(("$", *names))
         shown = ", ".join(escape_value(member) for member in (members or [])[:_SHOWN_MEMBERS])
         has = f"; the members there are {shown}" if shown else ""
-        if members is None and self.text.peek() == "{":
+        if inside:
+            has = f"; {inside} is {'a list' if self.text.peek() == '[' else 'a single value'}"
+        elif members is None and self.text.peek() == "{":
             first = [name for _, name in zip(range(_SHOWN_MEMBERS), self._names(), strict=False)]
             has = f", but an object with {', '.join(map(escape_value, first)) or 'no member'}"
         return DeliveryError(
@@ -168,6 +181,8 @@ class _Reading:
         try:
             for record, enclosing in records(value, self.path.inside):
                 self.row += 1
+                if self.row == 1:
+                    self.first = (record, enclosing)
                 yield self._record(record, enclosing, line, doubled)
         except TypeError as error:
             message = f"line {line}: format.rows does not fit the document: {error}"

@@ -6,10 +6,11 @@ Never looks into a document before a path has been checked. `^` is ours: the obj
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 _STEP = re.compile(
-    r"""\.?(?P<name>[^.\[\]'"^$*?@\s][^.\[\]'"^$*?@]*) | \['(?P<quoted>[^']+)'\] | \[(?P<index>0|-?[1-9][0-9]{0,6})\]
+    r"""\.?(?P<name>[^.\[\]'"^$*?@|\s][^.\[\]'"^$*?@|]*) | \['(?P<quoted>[^']+)'\] | \[(?P<index>0|-?[1-9][0-9]{0,6})\]
       | (?P<all>\[\*\]) | \[\?@\.(?P<key>[^=\[\]'"\s]+)\s*==\s*'(?P<value>[^']*)'\]""",
     re.VERBOSE,
 )
@@ -132,6 +133,24 @@ def cell_path(text: str) -> CellPath:
         msg = f"{text!r}: a column has one value: name the element, as in prices[0] or ids[?@.type=='EAN'].value"
         raise ValueError(msg)
     return CellPath(up, steps)
+
+
+def paths_in(record: Any, enclosing: Sequence[Mapping[str, Any]], most: int) -> list[str]:
+    """Return the paths of at most so many values of a record, those of the objects around it last."""
+    around = (f"{'^' * up}{path}" for up, one in enumerate(enclosing, 1) for path in _leaves(one) if "[0]" not in path)
+    return list(islice(chain(_leaves(record), around), most))
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            plain = _STEP.fullmatch(name)
+            step = name if plain and plain["name"] == name.strip() else f"['{name}']"
+            yield from _leaves(inner, f"{path}.{step}" if path and step == name else path + step)
+    elif isinstance(value, list):
+        yield from _leaves(value[0], f"{path}[0]") if value else ()
+    else:
+        yield path
 
 
 def records(value: Any, steps: Sequence[Step], enclosing: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:

@@ -30,6 +30,8 @@ Reason = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,39}$")]
 _READERS_REASONS = frozenset({"blank", "blank_in", "comment", "end", "footer", "group", "literal", "preamble", "trailer", "width"})
 
 
+_OF_TABLES = ("header", "header_row", "header_rows", "first_row", "end", "group_rows", "group_column", "footer", "skip_blank_in")
+
 ArchiveKind = Literal["gz", "bz2", "xz", "zst", "zip", "tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst"]
 _WITH_MEMBERS = ("auto", "zip", "tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst")
 
@@ -66,6 +68,11 @@ class ReaderOptions(BaseModel):
     limits: Limits = Limits()
     expected_columns: tuple[str, ...] = ()
     identifier_columns: tuple[str, ...] = ()
+
+    def of_tables(self, *more: str) -> list[str]:
+        """Return the keys that are given and are about a table's header, or rows around its records; `more` are further ones."""
+        given = self.model_dump(include={*_OF_TABLES, *more}, exclude_defaults=True)
+        return [name for name in (*_OF_TABLES, *more) if name in given]
 
     @field_validator("footer", "member", "skip_blank_in", mode="before")
     @classmethod

@@ -32,6 +32,7 @@ def batch_message(batch: RawBatch) -> bytes:
         "skipped": batch.skipped,
         "reading": batch.reading,
         "notes": batch.notes,
+        "members": batch.members,
     }
     payload = io.BytesIO()
     batch.frame.write_ipc_stream(payload)
@@ -77,6 +78,7 @@ def _batch(content: dict[str, Any], payload: bytes) -> RawBatch:
         skipped=content["skipped"],
         reading=content["reading"],
         notes=tuple(content["notes"]),
+        members=tuple(content["members"]),
     )
 
 

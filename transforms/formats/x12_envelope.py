@@ -49,14 +49,14 @@ class Envelope:
         self._used.add((*level.header, level.control))
         self.report.interchanges.append(level)
         self.report.delimiters = "".join(delimiters[:3])
-        tolerated = "ISA-WIDTH" in self._tolerate
+        habit = "ISA-WIDTH"
+        tolerated = habit in self._tolerate
         wrong = [(n, len(f), w) for n, (f, w) in enumerate(zip(fields, _WIDTHS, strict=False), 1) if len(f) != w]
         for number, length, width in wrong:
             whole = f"ISA is {delimiters.isa_length} characters, not {_ISA_LENGTH}"
             message = f"ISA{number:02} has {length} characters, not {width} ({whole})"
-            level.add(
-                Fault(message, _ISA_NOTES[number], "ISA", element=number, value=fields[number - 1], at=at, tolerated=tolerated)
-            )
+            value, note = fields[number - 1], _ISA_NOTES[number]
+            level.add(Fault(message, note, "ISA", element=number, value=value, at=at, tolerated=tolerated, habit=habit))
         if not re.fullmatch(r"\d{1,9}", level.control):
             level.add(
                 Fault(f"ISA13 {level.control!r} is not a control number", "018", "ISA", element=13, value=level.control, at=at)
@@ -112,9 +112,9 @@ class Envelope:
         else:
             self.group.parts.append(level)
             if kind == "846" and self.group.header[0] != "IB":
-                tolerated = "GS01" in self._tolerate
-                message = f"GS01 {self.group.header[0]} is not the group of an 846 (IB)"
-                self.group.add(Fault(message, "1", "GS", element=1, value=self.group.header[0], at=at, tolerated=tolerated))
+                habit, value = "GS01", self.group.header[0]
+                tolerated, message = habit in self._tolerate, f"GS01 {value} is not the group of an 846 (IB)"
+                self.group.add(Fault(message, "1", "GS", element=1, value=value, at=at, tolerated=tolerated, habit=habit))
         if not _CONTROL.fullmatch(control) and not self._fragments:
             level.add(Fault(f"ST02 {control!r} is not a control number", "7", "ST", 1, element=2, value=control, at=at))
         if control in self._seen_messages:
@@ -132,8 +132,9 @@ class Envelope:
         level.said = said
         if not says(said, count):
             message = f"SE01 says {said} segments, there are {count} (ST02 {level.control})"
-            tolerated = "SE01" in self._tolerate
-            level.add(Fault(message, "4", "SE", count, element=1, value=said, at=at, tolerated=tolerated))
+            habit = "SE01"
+            tolerated = habit in self._tolerate
+            level.add(Fault(message, "4", "SE", count, element=1, value=said, at=at, tolerated=tolerated, habit=habit))
         if control != level.control:
             level.add(Fault(f"SE02 {control} is not ST02 {level.control}", "3", "SE", count, element=2, value=control, at=at))
 

@@ -103,6 +103,7 @@ class X12Reader:
     def begin_model(self) -> X12Shapes:
         """Return what reads models of line items under the present heading."""
         reader = self._model_reader = self._model_reader or X12Reader(self._options)
+        reader.report.notes = self.report.notes
         heading, part = self._heading, self._part
         return X12Shapes(self._options, heading, part, lambda model: reader.model_rows(model, heading, part))
 
@@ -221,11 +222,12 @@ class X12Reader:
         return self._purpose != "ignore" and (self._options.test == "read" or not self._envelope.is_test)
 
     def _fault(self, message: str, segment: str, *, segment_code: str = "8", position: int = 0, element: int = 0,
-               element_code: str = "", value: str = "", tolerated: bool = False) -> None:  # fmt: skip
+               element_code: str = "", value: str = "", habit: str = "") -> None:  # fmt: skip
         assert self._message is not None
         place = position or self._at - self._envelope.message_began + 1
         told = f"{message} (segment {place} of 846 {self._message.control})"
-        fault = Fault(told, "5", segment, place, segment_code, element, element_code, value, self._at, "EDI-SEGMENT", tolerated)
+        tolerated, rule = habit in self._options.tolerate, "EDI-SEGMENT"
+        fault = Fault(told, "5", segment, place, segment_code, element, element_code, value, self._at, rule, tolerated, habit)
         self._message.add(fault)
 
     def _strange(self, tag: str) -> None:
@@ -319,7 +321,7 @@ class X12Reader:
         code, text, unit, *_ = segment[1:4] if len(segment) > 3 else [*segment[1:], "", "", ""]  # noqa: PLR2004 - QTY03
         if unit and self._part in unit:
             unit = unit.split(self._part)[0]
-        kind = self._kinds.get(code, "unmapped")
+        kind = self._kinds.get(code) or self.report.undeclared(code)
         line.quantities.append(Quantity(kind, code, text.strip(), unit, self._loop_location, "", self._at))
         number = amount(text.strip())
         self._total += number
@@ -384,8 +386,7 @@ class X12Reader:
         said, hashed = element_at(segment, 1), element_at(segment, 2)
         count = self._line_count - self._line_count_before
         if not says(said, count):
-            tolerated = "CTT01" in self._options.tolerate
-            self._fault(f"CTT01 {said} against {count} LIN", "CTT", element=1, element_code="7", value=said, tolerated=tolerated)
+            self._fault(f"CTT01 {said} against {count} LIN", "CTT", element=1, element_code="7", value=said, habit="CTT01")
         if hashed and amount(hashed) not in (self._total, self._total_available):
             self.report.note(f"segment {self._at}: CTT02 {hashed} is not the sum of the quantities ({float(self._total):g})")
 

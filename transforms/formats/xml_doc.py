@@ -14,11 +14,11 @@ from schemas.errors import ConfigError, DeliveryError
 from schemas.records import OpenBinary, RawBatch
 from schemas.rejections import escape_value
 from transforms.formats.content import not_a_table, not_text
-from transforms.formats.document_options import XmlOptions
-from transforms.formats.document_rows import Document, Record, alternatives, batches, columns_of, first_look
+from transforms.formats.document_options import XmlOptions, alternatives
+from transforms.formats.document_rows import MOST_MEMBERS, Document, Record, batches, columns_of, first_look
 from transforms.formats.text_encoding import marks_at
 from transforms.formats.xml_events import XmlRecords
-from transforms.formats.xml_paths import CellPath, Element, RowPath, cell_path, row_path
+from transforms.formats.xml_paths import CellPath, Element, RowPath, cell_path, paths_in, row_path
 
 _PIECE = 1 << 18
 _HEAD = 64  # bytes
@@ -40,7 +40,12 @@ def read(open_binary: OpenBinary, options: XmlOptions) -> Iterator[RawBatch]:
         with open_binary() as stream:
             yield from _records(stream, plan, options, notes)
 
-    yield from batches(Document(every, {"rows": options.rows}, notes), options)
+    def members() -> list[str]:
+        with open_binary() as stream:
+            first = next((one for _, one in _elements(stream, plan, options, [], wanted=None)), None)
+            return [] if first is None else paths_in(first, MOST_MEMBERS)
+
+    yield from batches(Document(every, members, {"rows": options.rows}, notes), options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,15 @@ def _check_content(stream: IO[bytes], options: XmlOptions) -> None:
 
 def _records(stream: IO[bytes], plan: _Plan, options: XmlOptions, notes: list[str]) -> Iterator[Record]:
     """Yield every record; the document is read to its end."""
-    events = XmlRecords(plan.whole, options, climbs=bool(plan.inner), wanted=_wanted(plan))
+    for row, element in _elements(stream, plan, options, notes, wanted=_wanted(plan)):
+        yield _record(element, row, plan)
+
+
+def _elements(
+    stream: IO[bytes], plan: _Plan, options: XmlOptions, notes: list[str], *, wanted: frozenset[str] | None
+) -> Iterator[tuple[int, Element]]:
+    """Yield the number and the element of every record; see `XmlRecords` for `wanted`."""
+    events = XmlRecords(plan.whole, options, climbs=bool(plan.inner), wanted=wanted)
     head = stream.read(_HEAD)
     mark = next((one for one in (BOM_UTF8, BOM_UTF16_LE, BOM_UTF16_BE) if head.startswith(one)), None)
     stream.seek(marks_at(head, mark) - len(mark) if mark else 0)  # expat knows one mark, and needs it
@@ -95,7 +108,7 @@ def _records(stream: IO[bytes], plan: _Plan, options: XmlOptions, notes: list[st
         for whole in events.taken():
             for element in _inner(whole, plan.inner):
                 row += 1
-                yield _record(element, row, plan)
+                yield row, element
         if not data:
             break
     notes[:] = events.notes

@@ -6,6 +6,7 @@ Never looks into a document before a path has been checked.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 
 _NAME = r"[^\W\d][\w.\-]*"
@@ -128,6 +129,25 @@ class CellPath:
                 return [value for one in found for value in one.values(step.name[1:])]
             found = step.apply(found)
         return list(found)
+
+
+def paths_in(record: Element, most: int) -> list[str]:
+    """Return the paths of at most so many texts and attributes of a record, each once, those of the elements around it last."""
+    found = dict.fromkeys(islice(_leaves(record, ""), 1_000))
+    above, climb = record.above, "../"
+    while above is not None:
+        found |= dict.fromkeys(climb + child.name for child in above.children if not child.children and child is not record)
+        found |= dict.fromkeys(f"{climb}@{name}" for name in above.attributes)
+        above, climb = above.above, f"{climb}../"
+    return list(islice(found, most))
+
+
+def _leaves(element: Element, path: str) -> Iterator[str]:
+    yield from (f"{path}@{name}" for name in element.attributes)
+    for child in element.children:
+        if not child.children:
+            yield path + child.name
+        yield from _leaves(child, f"{path}{child.name}/")
 
 
 def cell_path(text: str) -> CellPath:

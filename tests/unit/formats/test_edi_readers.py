@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from schemas.errors import DeliveryError
 from tests.unit.formats.edi_making import invrpt, lines, x12
 from transforms.formats import edi_x12, edifact
-from transforms.formats.edi_options import EdifactOptions, X12Options
-from transforms.formats.edi_rows import HEADER
+from transforms.formats.edi_options import HEADER, EdifactOptions, X12Options
 
 
 def rows(content: bytes, *columns: str, **options):
@@ -61,6 +60,16 @@ def test_on_hand_beside_available_is_another_column():
     assert rows(content, "available", "on_hand", "on_order") == [("5", "9", "4")]
 
 
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_quantity_code_that_nobody_declared_is_told(count):
+    x = x12(*(part for n in range(count) for part in (f"LIN**VP*A{n}", f"QTY*QA*{n}", "QTY*QS*1")))
+    e = invrpt(*(part for n in range(count) for part in (f"LIN+{n}++A{n}:SA", f"QTY+QA:{n}", "QTY+QS:1")))
+    for content, module, model in ((x, edi_x12, X12Options), (e, edifact, EdifactOptions)):
+        options = model(quantities={"QS": "unmapped"})
+        told = [note for batch in module.read(lambda content=content: io.BytesIO(content), options) for note in batch.notes]
+        assert told == ["quantity code 'QA' is not declared in [feed.format.quantities]: never stock"]
+
+
 def test_several_groups_and_sets_are_read():
     one = x12(*lines(2)).decode()
     start, end = one.index("GS*"), one.index("IEA")
@@ -96,9 +105,20 @@ def test_a_cut_file_is_refused_whatever_is_tolerated(left):
     assert error.code in {"FILE-TRUNCATED", "EDI-ENVELOPE"}
 
 
+def test_the_remedy_names_what_a_feed_may_tolerate_where_that_is_all():
+    wrong = x12(*lines(1), "CTT*9", said=99)
+    offer = "Where it is a habit of theirs, add {} to the feed's `tolerate`."
+    assert refusal(wrong).hint.endswith(offer.format('"CTT01", "SE01"'))
+    assert refusal(wrong, tolerate=("CTT01",)).hint.endswith(offer.format('"SE01"'))
+    assert refusal(wrong.replace(b"GS*IB", b"GS*IQ"), tolerate=("CTT01", "SE01")).hint.endswith(offer.format('"GS01"'))
+    for content in (wrong.replace(b"IEA*1", b"IEA*2"), wrong[:-20]):
+        assert "tolerate" not in refusal(content).hint
+
+
 def test_an_unpadded_isa_is_refused_or_tolerated():
     content = x12(*lines(1)).replace(b"SUPPLIER       ", b"SUPPLIER")
     assert refusal(content).column == "ISA06"
+    assert '"ISA-WIDTH"' in refusal(content).hint
     assert rows(content, "supplier_sku", tolerate=("ISA-WIDTH",)) == [("AB-00001",)]
 
 

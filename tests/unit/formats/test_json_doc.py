@@ -1,11 +1,13 @@
 """Small JSON documents: what is read, what is refused, and that it does not matter where the pieces of a file end."""
 
+import io
 import json
 
 import pytest
 
 from schemas.errors import ConfigError, DeliveryError
-from transforms.formats import json_text
+from transforms.formats import json_doc, json_paths, json_text
+from transforms.formats.document_options import JsonOptions
 
 STOCK = b"""{"success": true, "data": {"page": {"of": [1, 2]}, "items": [
   {"sku": "001", "stock": {"free": 12.50, "at": "MAIN"}, "ids": [{"type": "EAN", "value": "4006381333931"}]},
@@ -32,6 +34,46 @@ def test_numbers_and_texts_are_read_as_they_are_written_wherever_a_piece_ends(re
 def test_a_document_that_is_cut_off_anywhere_is_refused(read_format, size):
     with pytest.raises(DeliveryError):
         read_format("json_doc", STOCK[:size], COLUMNS, rows="$.data.items[*]")
+
+
+def test_where_a_path_is_missing_the_first_batch_tells_what_the_first_record_has():
+    record = b'{"sku": "A", "q": {"free": [{"n": 1}, 2], "x y": null}, "none": []}'
+    data = b'{"at": {"id": "W1", "of": [1]}, "a.b": 0, "items": [' + record + b", 5]}"
+    one = JsonOptions(rows="$.items[*]", batch_rows=1, expected_columns=("sku", "q.fre"))
+    told = [batch.members for batch in json_doc.read(lambda: io.BytesIO(data), one)]
+    assert told == [("sku", "q.free[0].n", "q.x y"), ()]
+    inside = JsonOptions(rows="$[*].items[*]", expected_columns=("sku", "q.fre"))
+    [batch] = json_doc.read(lambda: io.BytesIO(b"[" + data + b"]"), inside)
+    assert batch.members == ("sku", "q.free[0].n", "q.x y", "^at.id", "^['a.b']")
+    for path in batch.members:
+        json_paths.cell_path(path)
+    there = JsonOptions(rows="$.items[*]", expected_columns=("sku",))
+    assert [batch.members for batch in json_doc.read(lambda: io.BytesIO(data), there)] == [()]
+
+
+@pytest.mark.parametrize(
+    ("data", "rows", "words"),
+    [
+        (b"SKU,Qty\n1,2\n", "$[*]", r"the file is not JSON but text that does not begin with \{ or \["),
+        (b'[{"sku": "A"}]', "$.data.items[*]", r"no list of records at \$\.data; \$ is a list"),
+        (b'{"data": [{"sku": "A"}]}', "$.data.items[*]", r"no list of records at \$\.data\.items; \$\.data is a list"),
+        (b'{"data": "none"}', "$.data.items[*]", r"no list of records at \$\.data\.items; \$\.data is a single value"),
+        (b'{"data": {"sku": "A"}}', "$.data[*]", r"no list of records at \$\.data, but an object with sku"),
+    ],
+)
+def test_what_stands_in_the_place_of_the_records_is_told(read_format, data, rows, words):
+    with pytest.raises(DeliveryError, match=words) as caught:
+        read_format("json_doc", data, ("sku",), rows=rows)
+    assert caught.value.code == "FILE-NOT-TABLE"
+
+
+def test_what_is_told_of_a_record_is_bounded():
+    data = json.dumps([{"sku": "A", "y" * 5000: 1, **{f"m{n}": n for n in range(99)}}]).encode()
+    [batch] = json_doc.read(lambda: io.BytesIO(data), JsonOptions(expected_columns=("sku", "q")))
+    assert (len(batch.members), max(map(len, batch.members))) == (30, 200)
+    for empty in (b"[]", b"[5]", b"[null]"):
+        [batch] = json_doc.read(lambda empty=empty: io.BytesIO(empty), JsonOptions(expected_columns=("sku", "q")))
+        assert batch.members in ((), ("",))
 
 
 def test_each_line_may_be_a_record(read_format):

@@ -22,13 +22,14 @@ def test_a_batch_comes_back_equal():
     )
     rejected = rejection("ROW-CONTROL", row=4, value="a\x00b")
     problem = CellProblem(2, None, 1, "QTY-CELL", "#REF!")
-    batch = RawBatch(("sku", "q"), frame, (rejected,), (problem,), {"blank": 2}, {"sheet": "S", "header_row": 1}, ("note",))
+    batch = RawBatch(("sku", "q"), frame, (rejected,), (problem,), {"blank": 2}, {"sheet": "S"}, ("note",), ("a.b",))
     back = parsed(batch_message(batch))
     assert isinstance(back, RawBatch)
     assert back.frame.equals(frame, null_equal=True)
     assert back.frame.schema == frame.schema
     assert (back.header, back.rejections, back.cell_problems) == (batch.header, batch.rejections, batch.cell_problems)
-    assert (back.skipped, back.reading, back.notes) == (batch.skipped, batch.reading, batch.notes)
+    assert (back.skipped, back.reading) == (batch.skipped, batch.reading)
+    assert (back.notes, back.members) == (batch.notes, batch.members)
 
 
 def test_errors_come_back_with_every_field():

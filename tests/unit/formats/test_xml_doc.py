@@ -1,9 +1,12 @@
 """Small XML documents: what is read whatever the prefixes, and what is refused."""
 
+import io
+
 import pytest
 
 from schemas.errors import ConfigError, DeliveryError
 from transforms.formats import xml_doc
+from transforms.formats.document_options import XmlOptions
 
 STOCK = b"""<?xml version="1.0"?>
 <s:stock xmlns:s="urn:one" xmlns="urn:two">
@@ -31,6 +34,18 @@ def test_a_record_takes_values_from_the_elements_around_it(read_format):
     data = b"<a><p><at><w>X</w><w>Y</w></at><id>1</id></p><p><id>2</id><at><w>Z</w></at></p></a>"
     read = read_format("xml_doc", data, (".", "../../id"), rows="//p/at/w")
     assert read.cells == [("X", "1"), ("Y", "1"), ("Z", "2")]
+
+
+def test_where_a_path_is_missing_the_first_batch_tells_what_the_first_record_has():
+    data = b'<a v="2"><p n="1"><id>7</id><at><w u="EA"><n>1</n><q><v>1</v><v>2</v></q></w><w><z/></w></at></p></a>'
+    options = XmlOptions(rows="//p/at/w", batch_rows=1, expected_columns=("n", "../../id", "q/val"))
+    told = [batch.members for batch in xml_doc.read(lambda: io.BytesIO(data), options)]
+    assert told == [("@u", "n", "q/v", "../../id", "../../@n"), ()]
+    options = XmlOptions(rows="//w", expected_columns=("n", "m"))
+    [batch] = xml_doc.read(lambda: io.BytesIO(data), options)
+    assert batch.members == ("@u", "n", "q/v")
+    [batch] = xml_doc.read(lambda: io.BytesIO(data), XmlOptions(rows="//w", expected_columns=("n",)))
+    assert batch.members == ()
 
 
 def test_a_column_above_what_the_row_path_names_is_a_mistake(read_format):
