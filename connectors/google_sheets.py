@@ -6,6 +6,7 @@ Never writes to a spreadsheet, never guesses what a number was, and never takes 
 import csv
 import hashlib
 import io
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -34,7 +35,7 @@ class GoogleSheetsOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    key: str = Field(pattern=r"^[A-Za-z0-9_-]{5,200}$")  # of the spreadsheet: the part of its address between /d/ and /edit
+    key: str  # of the spreadsheet: the part of its address between /d/ and /edit
     worksheet: str | None = None  # its title; by default the first
     range: str | None = None  # for example "A3:F" or "B2:F500"; by default everything
     login: Literal["google_service_account", "google_user"] = "google_service_account"
@@ -42,6 +43,14 @@ class GoogleSheetsOptions(BaseModel):
     tries: int = Field(4, ge=1, le=10)  # of each request that meets a quota or a fault of the server
     timeout: Duration = timedelta(seconds=60)  # for each answer
     deadline: Duration = timedelta(minutes=15)  # for everything
+
+    @field_validator("key")
+    @classmethod
+    def _is_a_key(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{5,200}", value):
+            msg = f"{value!r} is no key: write the part of the spreadsheet's address between /d/ and /edit"
+            raise ValueError(msg)
+        return value
 
     @field_validator("range")
     @classmethod

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from connectors.google_sheets import GoogleSheetsOptions
 from connectors.registry import load_source
 from connectors.sheet_cells import area_of, letters
 from connectors.sheet_session import SheetSession
@@ -265,6 +266,11 @@ def test_a_large_worksheet_is_read_in_pieces(world, monkeypatch):
 def test_a_range_that_is_none_is_a_mistake_of_the_file(text):
     with pytest.raises(ConfigError, match="range"):
         load_source(feed({"type": "google_sheets", "key": sheets.KEY, "range": text}), sheets.Connection("x"))
+
+
+def test_an_address_instead_of_the_key_is_a_mistake_that_says_which_part_is_meant():
+    with pytest.raises(ValueError, match="between /d/ and /edit"):
+        GoogleSheetsOptions(key=f"https://docs.google.com/spreadsheets/d/{sheets.KEY}/edit")
 
 
 def test_ranges_and_letters_count_as_people_do():
