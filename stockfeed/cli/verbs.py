@@ -233,9 +233,8 @@ def _explain_deliveries(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         delivery = row.get("delivery_id")
         if row["state"] == "held":
-            emit(
-                f"See `stockfeed deliveries show {delivery}`, then `stockfeed deliveries release {delivery} --reason …` or reject it."
-            )
+            emit(f"See `stockfeed deliveries show {delivery}`, then release it, or reject it:")
+            emit(f"  stockfeed deliveries release {delivery} --reason …")
         elif row["state"] == "rejected":
             emit(f"See `stockfeed deliveries show {delivery}`. If the configuration was wrong, correct it, then")
             emit(f"  stockfeed deliveries replay {delivery}")

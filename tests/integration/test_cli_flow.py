@@ -149,7 +149,7 @@ def test_a_delivery_that_was_not_applied_is_told_with_the_next_command(shell):
     shell.deliver([("A", 0)])
     code, told = shell("sync")
     assert code == 2
-    assert told.endswith("See `stockfeed deliveries show 2`, then `stockfeed deliveries release 2 --reason …` or reject it.\n")
+    assert told.endswith("  stockfeed deliveries release 2 --reason …\n")
 
 
 def test_an_act_without_a_reason_or_on_the_wrong_thing_is_refused(shell):
