@@ -19,8 +19,8 @@ _RAISE_SIZE = "Raise `max_size` for this source if the file is right."
 def body_reader(pieces: Iterator[bytes], encoding: str, place: str, most: int, remedy: str = _RAISE_SIZE) -> Callable[[int], bytes]:
     """Return the function to read the file with, b"" at the end, for a body in the given Content-Encoding.
 
-    Reading raises DeliveryError (FILE-LIMIT, with `remedy`) above `most` bytes on the wire, TransientError for gzip that is broken or cut
-    short. Raises PermanentError for an encoding that was not asked for.
+    Reading raises DeliveryError (FILE-LIMIT, with `remedy`) above `most` bytes on the wire, TransientError for gzip that is
+    broken or cut short. Raises PermanentError for an encoding that was not asked for.
     """
     wire = _limited(pieces, place, most, remedy)
     names = [name.strip().lower() for name in encoding.split(",") if name.strip().lower() not in {"", "identity"}]

@@ -72,7 +72,7 @@ def test_without_a_connection_a_closed_bucket_says_what_is_missing(store, monkey
 
 def test_a_certificate_of_an_unknown_authority_is_refused_and_not_tried_again(store):
     store.connection = replace(store.connection, extra={})
-    with pytest.raises(PermanentError, match="the certificate is not accepted .unable to get local issuer certificate") as caught:
+    with pytest.raises(PermanentError, match=r"the certificate is not accepted \(unable to get local issuer certificate") as caught:
         store.fetch()
     assert "`ca_file`" in caught.value.hint
 
