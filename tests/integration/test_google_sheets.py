@@ -93,6 +93,21 @@ def test_numbers_whose_last_digits_the_sheet_has_lost_are_told_with_their_place(
     assert "B2" in got.findings[0].message
 
 
+@pytest.mark.parametrize(
+    "marks", [{"thousands": "."}, {"columns": {"supplier_sku": "SKU", "on_hand": {"column": "Qty", "thousands": "."}}}]
+)
+def test_a_number_that_the_thousands_mark_would_change_is_held_with_its_place(world, marks):
+    """The worksheet arrives as CSV: its reader cannot tell the number 1.125 from a text that means 1125."""
+    world.services.cells["Stock"] = [["SKU", "Qty"], ["A", Number(1.125, "1,125")], ["B", "1.250"], ["C", Number(1250, "1.250")]]
+    of = feed({"type": "google_sheets", "key": sheets.KEY}, decimal=",", **marks)
+    [got] = fetch(load_source(of, world.connection, now=world.clock), of, world.spool)
+    [finding] = got.findings
+    assert (finding.code, finding.severity) == ("SHEET-POINT", "hold")
+    assert "in B2, which" in finding.message
+    [got] = world.fetch()
+    assert got.findings == ()
+
+
 def test_ragged_and_blank_rows_keep_their_place_and_width(world):
     world.services.cells["Stock"] = [["SKU", "Qty", "Note"], ["A", "1"], [], ["", ""], ["B"], ["C", "3", "x", "y"], [], []]
     blank = [""] * 4
