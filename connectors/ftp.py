@@ -17,7 +17,7 @@ from pydantic import field_validator, model_validator
 from connectors.ftp_folder import FtpFolder, ListingRules
 from connectors.ftp_session import Encryption, FtpTimeouts, endpoint, open_ftp
 from connectors.pickup import Poll, clear_up, fetch_new, put_answer
-from connectors.selection import SelectionOptions, is_wanted
+from connectors.selection import SelectionOptions, is_wanted, note_unmatched
 from connectors.spool import Limits
 from schemas.connections import Connection
 from schemas.durations import Duration
@@ -85,6 +85,7 @@ class FtpSource:
             for fetched in fetch_new(folder, poll, seen, spool):
                 yield replace(fetched, findings=(*fetched.findings, *findings))
             seen.waiting.update(folder.left_out)
+            note_unmatched(folder.names, self._options, seen)
 
     def acknowledge(self, reference: Mapping[str, str]) -> None:
         """Leave, move or delete a committed file; safe to repeat, and new content under the same name stays."""

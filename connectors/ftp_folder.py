@@ -32,12 +32,16 @@ class ListingRules:
 
 
 class FtpFolder:
-    """`pickup.Folder` on a logged-in FTP session. `left_out` holds listed names that are not touched, with why."""
+    """`pickup.Folder` on a logged-in FTP session.
+
+    `left_out` holds listed names that are not touched, with why; `names` all others of the last listing, wanted or not.
+    """
 
     def __init__(self, session: FtpSession, path: str, rules: ListingRules) -> None:
         self._session, self._control, self._rules = session, session.control, rules
         self.place = f"{session.control.place}/{path.strip('/')}".rstrip("/")
         self.left_out: dict[str, str] = {}
+        self.names: list[str] = []
         # RFC 3659 §7.8: a server that lists MLST among its features has both commands
         self._facts = bool({"MLST", "MLSD"} & session.features)
         self._lacks: set[str] = set()  # of SIZE and MDTM, those that the server turned out not to know
@@ -52,6 +56,7 @@ class FtpFolder:
     def list_files(self) -> list[ListedFile]:
         """Return the regular files. Raises PermanentError for a listing of an unknown form."""
         self.left_out.clear()
+        self.names.clear()
         with ftp_errors(self.place):
             found = (self._listed(entry) for entry in self._entries() if self._admitted(entry))
             return [file for file in found if file]
@@ -183,6 +188,7 @@ class FtpFolder:
         if {10, 13} & set(entry.name):
             self.left_out[escape_value(name)] = "holds a line break, which FTP cannot carry; ask the supplier to rename it"
             return False
+        self.names.append(name)
         return self._rules.wanted(name)
 
     def _entry(self, name: bytes) -> Entry | None:

@@ -139,6 +139,8 @@ class ImapSource:
                     downloaded += 1
                     yield from self._deliver(box, heading, feed, seen, spool)
                 seen.listing[mark] = (heading.uid, str(box.uid_validity), "")
+            if since and not downloaded and not seen.waiting:
+                seen.waiting[options.folder] = self._nothing_since(since)
             seen.listing[mark] = (box.uid_next - 1, str(box.uid_validity), "")
 
     def acknowledge(self, reference: Mapping[str, str]) -> None:
@@ -166,6 +168,10 @@ class ImapSource:
                 yield from box.headings(batch)
                 batch = []
         yield from box.headings(batch)
+
+    def _nothing_since(self, since: date) -> str:
+        subject = f" with a subject such as {self._options.subject!r}" if self._options.subject else ""
+        return f"no mail since {since} is from {' or '.join(self._options.senders)}{subject}: correct `senders` if there should be"
 
     def _is_wanted(self, heading: Heading, seen: Seen) -> bool:
         subject = decoded(" ".join(str(heading.headers.get("subject", "")).split()))

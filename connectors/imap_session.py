@@ -5,6 +5,7 @@ Never fetches without PEEK, never logs a command, and never deletes a mail.
 
 import imaplib
 import re
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -190,6 +191,8 @@ def open_mailbox(
 
     Raises CredentialsError, TransientError (unreachable), PermanentError (certificate), ConfigError (no such folder).
     """
+    if not connection.host:
+        raise CredentialsError(f"connection {connection.name!r} has no host", "Add it: imap://user:password@host.")
     place = f"{connection.host}:{connection.port or _PORT}"
     token = None if login == "password" else access_token(connection, login)
     box = _connected(connection, place, timeout)
@@ -268,8 +271,13 @@ def translated(place: str) -> Iterator[None]:
         raise TransientError(
             f"{place} ended the session; what it was sending was cut short", "It is tried again; nothing was recorded."
         ) from None
+    except socket.gaierror as error:
+        raise TransientError(
+            f"{place}: the host name is not known ({error.strerror})", "Check the host of the connection."
+        ) from None
     except OSError as error:
-        raise TransientError(f"{place} cannot be reached ({type(error).__name__})", "Check host, port and network.") from None
+        reason = error.strerror or "connection closed"
+        raise TransientError(f"{place} cannot be reached ({reason})", "Check host, port and network.") from None
     except imaplib.IMAP4.error as error:
         raise PermanentError(
             f"{place} answers what cannot be understood ({type(error).__name__})", "Is this an IMAP server?"

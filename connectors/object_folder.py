@@ -3,12 +3,14 @@
 Never lists below the prefix, never takes a half-read object for a whole one, and never trusts a cached listing.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from connectors.selection import raw_name, shown_name
+from connectors.tls import certificate_not_accepted
 from schemas.connections import Connection
 from schemas.errors import ConfigError, CredentialsError, PermanentError, StockfeedError, TransientError
 from schemas.rejections import escape_value
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 _PIECE = 8 << 20  # bytes of one request
 _TIMES = ("LastModified", "last_modified", "updated", "mtime")  # s3fs, adlfs, gcsfs, others
 _SECOND = timedelta(seconds=1)
+_UNTRUSTED = re.compile(r"certificate verify failed: ([^(\[\]]+)")  # OpenSSL's words, whatever class carries them
 
 
 class ObjectFolder:
@@ -164,12 +167,15 @@ def _refused(place: str, connection: Connection | None) -> CredentialsError:
 def _translated(place: str, error: Exception, connection: Connection | None) -> StockfeedError:
     """Return our error for one of the three client libraries, which have no class in common."""
     status = getattr(error, "status_code", None) or getattr(error, "status", None) or getattr(error, "code", None)
-    if str(status) in {"401", "403"}:
+    if str(status) in {"401", "403"} or type(error).__name__ == "AzureSigningError":  # a key that is none: not even sent
         return _refused(place, connection)
+    if untrusted := _UNTRUSTED.search(str(error)):
+        return certificate_not_accepted(place, untrusted[1])
     if not isinstance(error, OSError) and not _is_of_a_client(error):
         raise error
     words = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-    return TransientError(f"{place} was cut short or cannot be reached ({words})", "It is tried again.")
+    hint = "It is tried again; check host and region of the connection if it stays so."
+    return TransientError(f"{place} was cut short or cannot be reached ({words})", hint)
 
 
 def _is_of_a_client(error: Exception) -> bool:

@@ -19,6 +19,7 @@ from schemas.transfer import ListedFile, Seen
 
 LONGEST_PAUSE = timedelta(minutes=2)  # a longer settle time is waited for between polls, not inside one
 LONGEST_NAME = 1024  # characters; longer names are a server's mistake or an attack
+_MOST_NAMED = 3  # files that show what a pattern should match
 _ESCAPED_BYTE = re.compile(r"\\x([0-9a-f]{2})")
 
 
@@ -107,6 +108,19 @@ def marker_of(name: str, options: SelectionOptions) -> str | None:
 def is_wanted(name: str, options: SelectionOptions) -> bool:
     """Return whether a listed name matters at all: it matches, or it is a done-marker. For sources that ask file by file."""
     return _matches(name, options) or _is_marker(name, options)
+
+
+def note_unmatched(listed: Sequence[str], options: SelectionOptions, seen: Seen) -> None:
+    """Tell in `seen.waiting` that `pattern` matches none of the listed names, until something has come for the first time.
+
+    Later on, a folder that holds other files only is nothing to tell.
+    """
+    if seen.identities or options.name is not None:
+        return
+    others = [name for name in listed if not _is_ignored(name, options)]
+    if others and not any(_matches(name, options) for name in others):
+        some = ", ".join(escape_value(name) for name in sorted(others)[:_MOST_NAMED])
+        seen.waiting[escape_value(options.pattern)] = f"`pattern` matches none of {len(others)} files in the folder, such as {some}"
 
 
 def choose(listing: Iterable[ListedFile], options: SelectionOptions, seen: Seen) -> list[ListedFile]:
@@ -215,16 +229,20 @@ def _marker_reason(file: ListedFile, options: SelectionOptions, present: dict[st
 
 
 def _note_absent(listing: Sequence[ListedFile], options: SelectionOptions, seen: Seen) -> None:
-    if options.name is not None and not any(f.name == options.name for f in listing):
+    if options.name is None:
+        note_unmatched([f.name for f in listing], options, seen)
+    elif not any(f.name == options.name for f in listing):
         seen.waiting[escape_value(options.name)] = "is not in the folder"
 
 
 def _matches(name: str, options: SelectionOptions) -> bool:
     if options.name is not None:
         return name == options.name
-    if any(fnmatchcase(name.casefold(), p.casefold()) for p in options.ignore) or _is_marker(name, options):
-        return False
-    return fnmatchcase(name, options.pattern)
+    return fnmatchcase(name, options.pattern) and not _is_ignored(name, options)
+
+
+def _is_ignored(name: str, options: SelectionOptions) -> bool:
+    return any(fnmatchcase(name.casefold(), p.casefold()) for p in options.ignore) or _is_marker(name, options)
 
 
 def _is_marker(name: str, options: SelectionOptions) -> bool:

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 EXACT = 10**15  # a sheet keeps 15 digits
 _RANGE = re.compile(r"(?P<c1>[A-Z]{1,3})(?P<r1>[1-9]\d{0,7})?:(?P<c2>[A-Z]{1,3})(?P<r2>[1-9]\d{0,7})?")
+_GROUPED = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
 _LETTERS = 26
 Cell = str | int | float | bool | None
 
@@ -93,6 +94,16 @@ def _text(shown: Cell, exact: Cell) -> str:
         and shown.lstrip("0") == plain.lstrip("0")
     )
     return str(shown) if padded else plain
+
+
+def grouped_by_points(exact: Sequence[Sequence[Cell]], area: Area) -> list[str]:
+    """Return the names of cells whose number would be another one where points group thousands: 1.125 would be 1125."""
+    return [
+        f"{letters(area.first_column + column)}{area.first_row + row}"
+        for row, cells in enumerate(exact)
+        for column, cell in enumerate(cells)
+        if isinstance(cell, float) and _GROUPED.fullmatch(_text("", cell))
+    ]
 
 
 def too_long(exact: Sequence[Sequence[Cell]], area: Area) -> list[str]:

@@ -31,8 +31,13 @@ def client_context(connection: Connection | None) -> ssl.SSLContext:
 
 def refused_certificate(place: str, error: ssl.SSLCertVerificationError) -> PermanentError:
     """Return the error for a certificate that was not accepted, with what is wrong with it; nothing secret was sent."""
+    return certificate_not_accepted(place, error.verify_message)
+
+
+def certificate_not_accepted(place: str, why: str) -> PermanentError:
+    """Return the same error from a client library that has kept nothing but the words."""
     return PermanentError(
-        f"{place}: the certificate is not accepted ({error.verify_message.rstrip('.')})",
+        f"{place}: the certificate is not accepted ({why.strip().rstrip('.')})",
         "Write the host as the certificate names it; for a private authority set the connection's `ca_file`. Nothing was sent.",
     )
 

@@ -13,13 +13,16 @@ _GZIP = zlib.MAX_WBITS | 16  # with gzip's header and trailer
 _GZIP_NAMES = frozenset({"gzip", "x-gzip"})
 
 
-def body_reader(pieces: Iterator[bytes], encoding: str, place: str, most: int) -> Callable[[int], bytes]:
+_RAISE_SIZE = "Raise `max_size` for this source if the file is right."
+
+
+def body_reader(pieces: Iterator[bytes], encoding: str, place: str, most: int, remedy: str = _RAISE_SIZE) -> Callable[[int], bytes]:
     """Return the function to read the file with, b"" at the end, for a body in the given Content-Encoding.
 
-    Reading raises DeliveryError (FILE-LIMIT) above `most` bytes on the wire, TransientError for gzip that is broken or cut
-    short. Raises PermanentError for an encoding that was not asked for.
+    Reading raises DeliveryError (FILE-LIMIT, with `remedy`) above `most` bytes on the wire, TransientError for gzip that is
+    broken or cut short. Raises PermanentError for an encoding that was not asked for.
     """
-    wire = _limited(pieces, place, most)
+    wire = _limited(pieces, place, most, remedy)
     names = [name.strip().lower() for name in encoding.split(",") if name.strip().lower() not in {"", "identity"}]
     if names and (len(names) > 1 or names[0] not in _GZIP_NAMES):
         raise PermanentError(
@@ -29,14 +32,12 @@ def body_reader(pieces: Iterator[bytes], encoding: str, place: str, most: int) -
     return lambda _most: next(content, b"")
 
 
-def _limited(pieces: Iterator[bytes], place: str, most: int) -> Iterator[bytes]:
+def _limited(pieces: Iterator[bytes], place: str, most: int, remedy: str) -> Iterator[bytes]:
     received = 0
     for piece in pieces:
         received += len(piece)
         if received > most:
-            raise DeliveryError(
-                f"{place}: larger than {most} bytes", "Raise `max_size` for this source if the file is right.", code="FILE-LIMIT"
-            )
+            raise DeliveryError(f"{place}: larger than {most} bytes", remedy, code="FILE-LIMIT")
         if piece:
             yield piece
 

@@ -132,17 +132,13 @@ class WebSession:
             return answer.status, answer.headers, body
 
     def _body(self, address: WebAddress, answer: "Answer") -> bytes:
-        most = self._bounds.page
-        read = body_reader(answer.pieces, answer.headers.get("content-encoding", ""), address.shown, most)
+        most, remedy = self._bounds.page, "Ask for smaller pages, or raise `max_page`."
+        read = body_reader(answer.pieces, answer.headers.get("content-encoding", ""), address.shown, most, remedy)
         body = bytearray()
         while piece := read(1 << 18):
             body += piece
             if len(body) > most:
-                raise DeliveryError(
-                    f"{address.shown}: a page of more than {most} bytes",
-                    "Ask for smaller pages, or raise `max_page`.",
-                    code="FILE-LIMIT",
-                )
+                raise DeliveryError(f"{address.shown}: a page of more than {most} bytes", remedy, code="FILE-LIMIT")
         return bytes(body)
 
     def _refused(self, address: WebAddress, status: int, headers: Mapping[str, str], body: bytes) -> Exception:

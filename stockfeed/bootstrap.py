@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 
 from sqlalchemy import Engine
 
@@ -49,19 +48,22 @@ def open_app(
     # who says nothing for longer than a lease lasts has lost it: its transaction must not outlive it (I11)
     engine = make_engine(settings.database_url, busy_seconds=settings.busy_seconds, idle_seconds=settings.lease_seconds)
     try:
+        known = config if config is not None else load_config(settings)
         yield App(
             settings=settings,
-            config=config if config is not None else load_config(settings),
+            config=known,
             engine=engine,
             archive=Archive(settings.archive_dir),
             clock=clock,
-            resolve=resolver or _from_environment(),
+            resolve=resolver or _from_environment(known),
         )
     finally:
         engine.dispose()
 
 
-def _from_environment() -> Resolver:
+def _from_environment(config: Config) -> Resolver:
     import os
 
-    return partial(find_connection, environ=os.environ)
+    kinds = {channel.connection: channel.kind for channel in config.channels.values()}
+    kinds |= {feed.source.connection: feed.source.type for feed in config.feeds.values()}
+    return lambda name: find_connection(name, os.environ, conn_type=kinds.get(name, "sftp"))

@@ -41,6 +41,8 @@ _EXAMPLES: Mapping[str, str] = {
     "web_file": "https://user:password@host",
     "magento": "https://:access-token@host",
     "woocommerce": "https://consumer-key:consumer-secret@host",
+    "web_api": "https://user:password@host",
+    "bigcommerce": "https://:access-token@api.bigcommerce.com",
     "shopify": "shopify://:access-token@shop.myshopify.com",
 }
 
@@ -58,7 +60,11 @@ def find_connection(name: str, environ: Mapping[str, str] = os.environ, *, conn_
             f"connection {name!r} is not set: looked for the variable {variable}",
             f"Set it, for example {variable}='{example}' (percent-encode special characters), or as JSON.",
         )
-    return connection_from_json(name, value) if value.startswith("{") else connection_from_uri(name, value)
+    if value.startswith("{"):
+        return connection_from_json(name, value)
+    if "//" not in value:
+        raise _unreadable(name, "it is neither a URI nor a JSON object")
+    return connection_from_uri(name, value)
 
 
 def connection_from_uri(name: str, uri: str) -> Connection:

@@ -26,3 +26,9 @@ def identifier_columns(feed: Feed) -> tuple[str, ...]:
     """Return the header columns that hold identifiers (SKU, GTIN, MPN), whose cells must be shown digit for digit."""
     fields = (feed.columns.supplier_sku, feed.columns.gtin, feed.columns.mpn)
     return tuple(dict.fromkeys(name for field in fields if field is not None for name in (*field.column, *field.join)))
+
+
+def points_group(feed: Feed) -> bool:
+    """Return whether points group thousands in this feed's numbers, or in those of one of its columns."""
+    columns = (getattr(feed.columns, name) for name in type(feed.columns).model_fields)
+    return "." in {feed.thousands, *(column.thousands for column in columns if column is not None)}

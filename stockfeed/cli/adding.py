@@ -42,4 +42,7 @@ def _told(row: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         emit_json({"type": "added", **row})
         return
-    emit(f"Delivery {row['delivery_id']} of {row['feed']} is {row['state']}." + (f" {row['reason']}" if row.get("reason") else ""))
+    emit(
+        f"Delivery {row['delivery_id']} of {row['feed']} is {row['state']}."
+        + (f" {row['reason']}" if row.get("reason", "") not in {"", None, row.get("state")} else "")
+    )

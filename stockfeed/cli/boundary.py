@@ -37,6 +37,9 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the boundary of the command line: every error is told, none is lost
         _drop_unsent_output()
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):  # a group alone: its page is the whole answer
+            click.echo(error.format_message(), err=True)
+            return ConfigError.exit_code
         known = _known(error)
         return tell(known, debug=debug) if known else _tell_fault(error, debug=debug)
     return code if isinstance(code, int) else 0

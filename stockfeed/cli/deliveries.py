@@ -185,4 +185,7 @@ def _told(result: Any, delivery: int, act: str, *, as_json: bool) -> None:
         emit_json({"type": act, **row})
         return
     state = f" and is now {row['state']}" if row.get("state") and row["state"] != act else ""
-    emit(f"Delivery {delivery} was {act}{state}." + (f" {row['reason']}" if row.get("reason") else ""))
+    emit(
+        f"Delivery {delivery} was {act}{state}."
+        + (f" {row['reason']}" if row.get("reason", "") not in {"", None, row.get("state")} else "")
+    )

@@ -33,8 +33,11 @@ def serve_uploads(
     where = server.Listening(host, port, certificate, key, behind_proxy)
     where.check()
     with session.app() as app:
-        feeds = [code for code, feed in app.config.feeds.items() if feed.source.type == "upload"]
+        uploads = {code: feed.source for code, feed in app.config.feeds.items() if feed.source.type == "upload"}
+        feeds = [code for code, source in uploads.items() if source.options.get("tokens")]
         emit(
             f"Taking files for {', '.join(feeds) or 'no feed yet'} at http{'s' if certificate else ''}://{host}:{port}/v1/feeds/FEED/deliveries/NAME"
         )
+        for closed in uploads.keys() - feeds:
+            emit(f"{closed} has no `tokens` in its file: nobody can push to it. `stockfeed feeds token` makes one.")
         server.serve(app, where)

@@ -58,6 +58,8 @@ def sync(session: Session, feeds: tuple[str, ...], *, as_json: bool) -> int:
     with _reader_ahead(session.config, feeds), session.app() as app:
         rows, code = _for_each(session, app, "syncing", app.config.select(feeds), _sync_one)
     _show(rows, _SYNC, as_json=as_json, nothing="" if code else "Nothing new.")
+    if not as_json:
+        _explain_deliveries(rows)
     return _worst([code, *(_STATE_CODES.get(row.get("state", ""), 0) for row in rows)])
 
 
@@ -237,3 +239,15 @@ def _explain_holds(rows: list[dict[str, Any]]) -> None:
         if hold:
             emit(f"{channel}: {row['held']:,} held. See `stockfeed channels preview {channel}`, then")
             emit(f"  stockfeed channels approve {channel} --hold {hold} --reason …")
+
+
+def _explain_deliveries(rows: list[dict[str, Any]]) -> None:
+    """Tell what to do about each delivery that ended held or rejected: its bytes do not come a second time by themselves."""
+    for row in rows:
+        delivery = row.get("delivery_id")
+        if row["state"] == "held":
+            emit(f"See `stockfeed deliveries show {delivery}`, then release it, or reject it:")
+            emit(f"  stockfeed deliveries release {delivery} --reason …")
+        elif row["state"] == "rejected":
+            emit(f"See `stockfeed deliveries show {delivery}`. If the configuration was wrong, correct it, then")
+            emit(f"  stockfeed deliveries replay {delivery}")

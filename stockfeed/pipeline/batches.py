@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from schemas.feed_config import Feed, TypedSection
 from stockfeed.reading import checked_options, opened_batches, plain_file
-from transforms.declared import declared_columns, identifier_columns
+from transforms.declared import declared_columns, identifier_columns, points_group
 
 if TYPE_CHECKING:
     from schemas.records import RawBatch
     from transforms.formats.options import ReaderOptions
+
+_WITH_NUMBERS = frozenset({"spreadsheet", "json_doc"})  # formats whose cells may be numbers, written with a decimal point
 
 
 def opened(feed: Feed, path: Path) -> "AbstractContextManager[Iterator[RawBatch]]":
@@ -45,7 +47,12 @@ def reader_options(feed: Feed) -> "ReaderOptions":
 
 
 def format_of(feed: Feed) -> TypedSection:
-    """Return the feed's format table, with what its reader has to know of the feed itself: what an EDI reader may tolerate."""
-    if not feed.tolerate or not feed.format.type.startswith("edi"):
-        return feed.format
-    return TypedSection.model_validate({"type": feed.format.type, **feed.format.options, "tolerate": feed.tolerate})
+    """Return the feed's format table, with what its reader has to know of the feed itself.
+
+    That is what an EDI reader may tolerate, and whether numbers that are no texts could be misread for the feed's thousands mark.
+    """
+    kind = feed.format.type
+    more: dict[str, object] = {"tolerate": feed.tolerate} if feed.tolerate and kind.startswith("edi") else {}
+    if kind in _WITH_NUMBERS and points_group(feed):
+        more["points_group"] = True
+    return TypedSection.model_validate({"type": kind, **feed.format.options, **more}) if more else feed.format

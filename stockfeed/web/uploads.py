@@ -108,7 +108,7 @@ def _checked(app: App, request: Request) -> _Push:
         raise RefusalError(
             400, "key", "Idempotency-Key is too long or not plain text", f"Send at most {LONGEST_KEY} plain characters."
         )
-    return _Push(feed, name, key, _time(headers.get("stock-time")), expected_sha256(headers.get("content-digest")), options)
+    return _Push(feed, name, key, _time(headers.get("stock-time")), _digest(headers.get("content-digest")), options)
 
 
 def _options(app: App, feed: str) -> UploadOptions | None:
@@ -144,6 +144,14 @@ def _time(text: str | None) -> datetime | None:
         if at.tzinfo is not None:
             return at
     raise RefusalError(400, "time", "Stock-Time is no time with its zone", "Send for example 2026-11-02T08:00:00+01:00.")
+
+
+def _digest(text: str | None) -> str | None:
+    try:
+        return expected_sha256(text)
+    except ValueError:
+        remedy = "Send sha-256=:…: with the 32 bytes in base64 (not hexadecimal) between the colons, or leave it out."
+        raise RefusalError(400, "digest", "Content-Digest has a sha-256 that cannot be read", remedy) from None
 
 
 async def _take(app: App, request: Request, wanted: _Push) -> JSONResponse:

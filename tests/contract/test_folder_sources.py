@@ -188,3 +188,13 @@ def test_a_file_is_taken_up_to_max_size_and_left_with_a_reason_above_it(harness)
     seen = Seen()
     assert sorted(got.name for got in harness.fetch(seen, max_size=100)) == ["100.csv", "99.csv"]
     assert "101 bytes, more than max_size = 100" in seen.waiting["101.csv"]
+
+
+def test_a_pattern_that_matches_nothing_is_told_with_names_that_are_there(harness):
+    for name in ("Stock_1.csv", "Stock_2.csv", "Stock_3.csv.part"):
+        put(harness.outside, name, CONTENT)
+    seen = Seen()
+    assert harness.fetch(seen, pattern="stock_*.csv") == []
+    assert seen.waiting == {"stock_*.csv": "`pattern` matches none of 2 files in the folder, such as Stock_1.csv, Stock_2.csv"}
+    assert len(harness.fetch(seen, pattern="Stock_*.csv")) == 2
+    assert seen.waiting == {}

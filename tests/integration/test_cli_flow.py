@@ -136,6 +136,22 @@ def test_a_suspicious_delivery_is_held_and_can_be_released_undone_and_rejected(s
     assert levels(shell)["S1"] == "100"
 
 
+def test_a_delivery_that_was_not_applied_is_told_with_the_next_command(shell):
+    config = shell.folder / "config" / "suppliers" / "acme.toml"
+    config.write_text(FEED.replace('"SKU"', '"Artikel"'), encoding="utf-8")
+    shell.deliver([("A", 5)])
+    code, told = shell("sync")
+    assert (code, told.splitlines()[-1]) == (4, "  stockfeed deliveries replay 1")
+    config.write_text(FEED, encoding="utf-8")
+    assert shell("sync") == (0, "Nothing new.\n")
+    assert shell("deliveries", "replay", "1")[0] == 0
+    assert levels(shell) == {"A": "5"}
+    shell.deliver([("A", 0)])
+    code, told = shell("sync")
+    assert code == 2
+    assert told.endswith("  stockfeed deliveries release 2 --reason …\n")
+
+
 def test_an_act_without_a_reason_or_on_the_wrong_thing_is_refused(shell):
     assert shell("deliveries", "undo", "1")[0] == 3
     assert "--reason" in shell.err

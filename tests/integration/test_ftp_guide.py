@@ -55,7 +55,11 @@ def test_the_example_of_object_store_fetches(tmp_path):
     (tmp_path / "export").mkdir()
     put(tmp_path / "export", "bestand_1.csv", CONTENT)
     put(tmp_path / "export", "other.csv", CONTENT)
-    [shown] = connections("object_store")
+    shown, elsewhere = connections("object_store")
+    assert (elsewhere.host, elsewhere.port, elsewhere.login, elsewhere.password.reveal()) == (
+        "minio.nordwind.example", 9000, "key id", "secret",
+    )  # fmt: skip
+    assert set(elsewhere.extra) == {"region", "ca_file"}
     assert (shown.login, shown.host, shown.extra["region"]) == ("AKIA…", "", "eu-central-1")
     authority, clock = Authority(tmp_path), Clock()
     bucket = object_server.Bucket(tmp_path)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from connectors.google_sheets import GoogleSheetsOptions
 from connectors.registry import load_source
 from connectors.sheet_cells import area_of, letters
 from connectors.sheet_session import SheetSession
@@ -90,6 +91,21 @@ def test_numbers_whose_last_digits_the_sheet_has_lost_are_told_with_their_place(
     [got] = world.fetch(range="A1:B")
     assert [(f.code, f.severity) for f in got.findings] == [("SHEET-DIGITS", "warn")]
     assert "B2" in got.findings[0].message
+
+
+@pytest.mark.parametrize(
+    "marks", [{"thousands": "."}, {"columns": {"supplier_sku": "SKU", "on_hand": {"column": "Qty", "thousands": "."}}}]
+)
+def test_a_number_that_the_thousands_mark_would_change_is_held_with_its_place(world, marks):
+    """The worksheet arrives as CSV: its reader cannot tell the number 1.125 from a text that means 1125."""
+    world.services.cells["Stock"] = [["SKU", "Qty"], ["A", Number(1.125, "1,125")], ["B", "1.250"], ["C", Number(1250, "1.250")]]
+    of = feed({"type": "google_sheets", "key": sheets.KEY}, decimal=",", **marks)
+    [got] = fetch(load_source(of, world.connection, now=world.clock), of, world.spool)
+    [finding] = got.findings
+    assert (finding.code, finding.severity) == ("SHEET-POINT", "hold")
+    assert "in B2, which" in finding.message
+    [got] = world.fetch()
+    assert got.findings == ()
 
 
 def test_ragged_and_blank_rows_keep_their_place_and_width(world):
@@ -265,6 +281,11 @@ def test_a_large_worksheet_is_read_in_pieces(world, monkeypatch):
 def test_a_range_that_is_none_is_a_mistake_of_the_file(text):
     with pytest.raises(ConfigError, match="range"):
         load_source(feed({"type": "google_sheets", "key": sheets.KEY, "range": text}), sheets.Connection("x"))
+
+
+def test_an_address_instead_of_the_key_is_a_mistake_that_says_which_part_is_meant():
+    with pytest.raises(ValueError, match="between /d/ and /edit"):
+        GoogleSheetsOptions(key=f"https://docs.google.com/spreadsheets/d/{sheets.KEY}/edit")
 
 
 def test_ranges_and_letters_count_as_people_do():

@@ -159,6 +159,17 @@ def test_a_mail_that_shows_our_suppliers_name_is_left_with_a_reason(world):
     assert "evil@attacker.example" in next(iter(world.seen.waiting.values()))
 
 
+def test_a_first_look_that_finds_no_mail_of_the_senders_says_so(world):
+    world.server.deliver(dovecot.mail({"stock.csv": CSV}))
+    assert world.fetch(senders=["sock@acme.example"], subject="Stock*") == []
+    [(place, why)] = world.seen.waiting.items()
+    assert place == "INBOX"
+    assert "is from sock@acme.example with a subject such as 'Stock*': correct `senders`" in why
+    assert world.fetch(senders=["sock@acme.example"], subject="Stock*") == []
+    assert world.seen.waiting == {}
+    assert len(world.fetch()) == 1
+
+
 def test_a_sender_nobody_vouches_for_is_held_unless_the_feed_says_otherwise(world):
     world.server.deliver(dovecot.mail({"stock.csv": CSV}, Authentication_Results=None))
     [got] = world.fetch()

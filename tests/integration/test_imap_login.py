@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.imap_session import sasl_xoauth2
+from connectors.imap_session import open_mailbox, sasl_xoauth2
 from connectors.oauth import access_token
 from connectors.registry import load_source
 from schemas.connections import Connection, Secret
@@ -222,3 +222,16 @@ def test_a_password_that_an_old_server_cannot_take_is_told_and_not_shown(tmp_pat
             fetch(load_source(of, server.connection(password=Secret(f"{CANARY}-größe"))), of, tmp_path)
     assert CANARY not in f"{caught.value} {caught.value.hint} {caught.value.detail}"
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("host", "error", "words"),
+    [
+        ("", CredentialsError, "has no host"),
+        ("imap.nowhere.invalid", TransientError, "nowhere.invalid:993: the host name is not known"),
+    ],
+)
+def test_a_host_that_is_none_is_told_in_words(host, error, words):
+    connection = Connection("box", "imap", host=host, login="user", password=Secret("canary"), extra={})
+    with pytest.raises(error, match=words), open_mailbox(connection, "password", "INBOX", timeout=5):
+        pass

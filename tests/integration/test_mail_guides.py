@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import tomllib
 from dataclasses import replace
 
@@ -61,6 +62,16 @@ def test_the_key_file_may_be_an_object_of_the_connections_json():
     """As the page shows it: the store of connections keeps it as one secret text."""
     shown = find_connection("nordwind", {"AIRFLOW_CONN_NORDWIND": blocks("google_sheets", "json")[0]})
     assert json.loads(shown.extra["keyfile"].reveal())["type"] == "service_account"
+
+
+def test_the_command_of_the_page_puts_the_key_file_in_whole(tmp_path):
+    key = {"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\nAA+/=\n", "client_email": "stock@p.iam.example"}
+    (tmp_path / "key.json").write_text(json.dumps(key, indent=2), encoding="utf-8")
+    [command] = [one.removeprefix("$ ") for one in blocks("google_sheets", "console")]
+    script = f'{command}printf %s "$AIRFLOW_CONN_NORDWIND"'
+    value = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    shown = find_connection("nordwind", {"AIRFLOW_CONN_NORDWIND": value})
+    assert json.loads(shown.extra["keyfile"].reveal()) == key
 
 
 def test_the_request_of_the_upload_page_is_the_one_that_is_taken():

@@ -3,6 +3,7 @@
 import json
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from connectors.object_store import ObjectStoreOptions, open_store
 from connectors.registry import load_source
 from schemas.connections import Connection, Secret
-from schemas.errors import ConfigError, CredentialsError, TransientError
+from schemas.errors import ConfigError, CredentialsError, PermanentError, TransientError
 from schemas.transfer import Seen
 from tests.servers import object_server, web_server
 from tests.servers.certificates import Authority, server_context
@@ -67,6 +68,26 @@ def test_without_a_connection_a_closed_bucket_says_what_is_missing(store, monkey
     with pytest.raises(CredentialsError, match="not open to everybody") as caught:
         store.fetch()
     assert "connection" in caught.value.hint
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused_and_not_tried_again(store):
+    store.connection = replace(store.connection, extra={})
+    with pytest.raises(PermanentError, match=r"the certificate is not accepted \(unable to get local issuer certificate") as caught:
+        store.fetch()
+    assert "`ca_file`" in caught.value.hint
+
+
+def test_a_key_of_azure_that_is_none_is_refused_before_it_is_sent(tmp_path):
+    of = feed({"type": "object_store", "store": "az", "path": "nordwind/export"})
+    key = Connection("n", host="n.blob.core.localhost", port=1, login="n", password=Secret(f"{CANARY} is no base64"))
+    with pytest.raises(CredentialsError, match="refused the login 'n'") as caught:
+        fetch(load_source(of, key), of, tmp_path)
+    assert CANARY not in str(caught.value)
+
+
+def test_a_host_that_is_no_address_of_azures_is_a_mistake():
+    with pytest.raises(ConfigError, match="its host does not fit the store az"):
+        open_store(_options("az"), Connection("n", host="127.0.0.1", login="n", password=Secret("YWJj")))
 
 
 def test_a_large_object_that_is_replaced_between_two_requests_is_not_taken(store, monkeypatch):

@@ -6,11 +6,21 @@ import tomllib
 import pytest
 
 from connectors.registry import source_options_model
+from schemas.errors import CredentialsError
+from stockfeed.bootstrap import open_app
 from stockfeed.cli.boundary import run
+from stockfeed.settings import load_settings
 from tests.conftest import REPOSITORY
 from tests.integration.test_ftp_guide import blocks
 
 PAGES = sorted(page.stem for page in (REPOSITORY / "docs/sources").glob("*.md"))
+LOGINS = {
+    "google_sheets": "google-cloud-platform://?",
+    "object_store": "aws://",
+    "shopify": "shopify://:",
+    "web_api": "https://",
+    "web_file": "https://",
+}
 STOREFRONTS = ("bigcommerce", "magento", "shopify", "woocommerce")
 
 
@@ -22,6 +32,17 @@ def test_the_example_is_a_right_supplier_file(page, tmp_path, monkeypatch, capsy
     (tmp_path / "config" / "suppliers" / "nordwind.toml").write_text(blocks(page, "toml")[0], encoding="utf-8")
     assert run(["feeds", "check"]) == 0
     assert capsys.readouterr().out.startswith("No mistakes: 1 feed")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "upload"])
+def test_without_its_connection_the_feed_of_the_example_is_told_one_of_its_own_kind(page, tmp_path, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_NORDWIND", raising=False)
+    (tmp_path / "config" / "suppliers").mkdir(parents=True)
+    (tmp_path / "config" / "suppliers" / "nordwind.toml").write_text(blocks(page, "toml")[0], encoding="utf-8")
+    with open_app(load_settings(cwd=tmp_path)) as app, pytest.raises(CredentialsError) as caught:
+        app.resolve("nordwind")
+    usual = "https://" if page in STOREFRONTS else f"{page}://user"
+    assert f"AIRFLOW_CONN_NORDWIND='{LOGINS.get(page, usual)}" in caught.value.hint
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,8 +1,10 @@
 """`feeds try` as a function: the NDJSON objects of DESIGN §10, without any database."""
 
 import hashlib
+import io
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from schemas.feed_config import Feed
@@ -93,3 +95,24 @@ def test_a_notes_line_is_not_a_rejection(tmp_path: Path):
 )
 def test_scaled_integers_become_exact_texts(value, expected):
     assert decimal_text(value, 1000) == expected
+
+
+@pytest.mark.parametrize(
+    "marks", [{"thousands": "."}, {"columns": FEED["columns"] | {"on_hand": {"column": "qty", "thousands": "."}}}]
+)
+@pytest.mark.parametrize("kind", ["spreadsheet", "json_doc"])
+def test_a_number_is_never_read_a_thousand_times_too_large_for_a_declared_thousands_mark(tmp_path: Path, kind, marks):
+    """Numbers of workbooks and JSON have a decimal point, whatever marks the supplier's texts have."""
+    if kind == "json_doc":
+        content = b'[{"sku":"A","qty":1.125,"cost":""},{"sku":"B","qty":"1.125","cost":""}]'
+    else:
+        book, out = openpyxl.Workbook(), io.BytesIO()
+        for row in (["sku", "qty", "cost"], ["A", 1.125, None], ["B", "1.125", None]):
+            book.active.append(row)
+        book.save(out)
+        content = out.getvalue()
+    lines = run(tmp_path, content, **{"format": {"type": kind}, "decimal": ",", **marks})
+    assert [(line["supplier_sku"], line["on_hand"]) for line in of_type(lines, "record")] == [("B", "1125")]
+    [rejected] = of_type(lines, "rejection")
+    assert (rejected["code"], rejected["column"], rejected["value"]) == ("QTY-LOCALE", "qty", "1.125")
+    assert "is a number and no text" in rejected["message"]

@@ -250,7 +250,16 @@ def test_a_digest_that_does_not_fit_records_nothing(opened):
     wrong = base64.b64encode(hashlib.sha256(b"else").digest()).decode()
     assert push(opened[1], Content_Digest=f"sha-256=:{wrong}:").status_code == 422
     assert opened[0].query("SELECT * FROM delivery") == []
-    assert push(opened[1], Content_Digest=f"sha-256=:{right}:").status_code == 201
+    assert push(opened[1], Content_Digest=f"sha-512=:AAAA:, sha-256=:{right}:").status_code == 201
+
+
+def test_a_digest_that_cannot_be_read_is_refused_and_not_taken_for_checked(opened):
+    written = hashlib.sha256(CSV)
+    for wrong in (f"sha-256=:{written.hexdigest()}:", f"sha-256={base64.b64encode(written.digest()).decode()}", "SHA-256=:AAAA:"):
+        answer = push(opened[1], Content_Digest=wrong)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "digest"), wrong
+    assert opened[0].query("SELECT * FROM delivery") == []
+    assert push(opened[1], Content_Digest="sha-512=:AAAA:").status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -350,7 +359,7 @@ def test_a_person_adds_a_file_by_hand(tmp_path, template):
     (tmp_path / "bad.csv").write_bytes(b"")
     with installed(tmp_path, template) as environ:
         done = stockfeed(environ, "deliveries", "add", "acme.stock", str(tmp_path / "stock.csv"))
-        assert (done.returncode, done.stdout) == (0, "Delivery 1 of acme.stock is applied. applied\n"), done.stderr
+        assert (done.returncode, done.stdout) == (0, "Delivery 1 of acme.stock is applied.\n"), done.stderr
         bad = stockfeed(environ, "deliveries", "add", "acme.folder", str(tmp_path / "bad.csv"), "--json")
         assert (bad.returncode, '"state": "rejected"' in bad.stdout) == (4, True)
         left = stockfeed(environ, "deliveries", "add", "acme.stock", str(tmp_path / "stock.csv"), "--record-only")
@@ -365,6 +374,8 @@ def test_the_door_is_served_by_its_command_and_ends_when_it_is_told_to(tmp_path,
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with installed(tmp_path, template) as environ:
+        [file] = (tmp_path / "config" / "suppliers").glob("*.toml")
+        file.write_text(file.read_text(encoding="utf-8").replace(f'"{token_hash(OTHER)}"', ""), encoding="utf-8")
         process = subprocess.Popen(
             [sys.executable, "-m", "stockfeed", "serve-uploads", "--port", str(port)],
             env=environ,
@@ -372,7 +383,8 @@ def test_the_door_is_served_by_its_command_and_ends_when_it_is_told_to(tmp_path,
             stderr=subprocess.PIPE,
         )
         try:
-            assert b"acme.stock" in process.stdout.readline()
+            assert b"Taking files for acme.stock at " in process.stdout.readline()
+            assert b"acme.other has no `tokens`" in process.stdout.readline()
             with httpx.Client(
                 transport=httpx.HTTPTransport(retries=8), base_url=f"http://127.0.0.1:{port}", trust_env=False
             ) as client:

@@ -158,6 +158,12 @@ def test_each_fault_has_one_outcome_and_leaves_nothing(api, fault, error, words,
     assert list(api.spool.iterdir()) == []
 
 
+def test_a_page_that_is_too_large_names_the_option_that_limits_a_page(api):
+    with pytest.raises(DeliveryError, match="larger than 20 bytes") as caught:
+        api.fetch(max_page=20)
+    assert "`max_page`" in caught.value.hint
+
+
 def test_a_token_is_got_with_the_clients_credentials_and_renewed_once(api):
     api.interface.tokens = set()
     api.connection = replace(api.connection, port=api.plain.port)

@@ -104,6 +104,7 @@ def test_a_connection_that_is_not_set_names_the_variable_and_an_example():
         ("sftp://user:canary[7@host", "host or port is not valid"),
         ("http://https://user:canary]7@host", "host or port is not valid"),
         ("a://b://c://canary", "more than two"),
+        ("imap.canary.example", "it is neither a URI nor a JSON object"),
         ("http://user:canary@https://host", "login and password go after the second ://"),
         ("sftp://h?__extra__=canary", "its __extra__ is not valid JSON at character 0"),
         ("sftp://h?__extra__=5", "its __extra__ is JSON, but not an object"),

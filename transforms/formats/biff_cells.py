@@ -10,7 +10,7 @@ from typing import IO
 
 from schemas.errors import DeliveryError
 from transforms.formats.biff_records import BIFF, BiffCell, BiffSheet, read_stream
-from transforms.formats.number_text import NumberFormat, cell_number, moment_text, number_format
+from transforms.formats.number_text import NumberFormat, cell_number, moment_text, number_format, reads_as_thousands
 from transforms.formats.options import SpreadsheetOptions
 from transforms.formats.sheet_choice import Sheet, choose_sheet
 from transforms.formats.sheet_rows import CellFault, OpenSheet, SheetRow
@@ -31,7 +31,7 @@ def open_biff(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
     if sheet.protected:
         raise _unreadable("it is protected by a password")
     only = (Sheet(_ONLY_SHEET, visible=True),)
-    opened = OpenSheet(choose_sheet(only, options), only, f"biff{sheet.version}")
+    opened = OpenSheet(choose_sheet(only, options), only, f"biff{sheet.version}", points_group=options.points_group)
     opened.by_row = lambda: _rows(sheet, opened, codec)
     return opened
 
@@ -49,7 +49,12 @@ def _rows(sheet: BiffSheet, opened: OpenSheet, codec: str) -> Iterator[SheetRow]
     for row, stored in sheet.rows.items():
         cells, faults = [""] * (stored[-1].column + 1), list[CellFault]()
         for cell in stored:
-            cells[cell.column] = _text(cell, sheet, codec, faults, identifier=cell.column in opened.identifiers)
+            identifier = cell.column in opened.identifiers
+            text = _text(cell, sheet, codec, faults, identifier=identifier)
+            if opened.points_group and not identifier and isinstance(cell.value, float) and reads_as_thousands(text):
+                faults.append(CellFault(cell.column, "QTY-LOCALE", text))
+                text = ""
+            cells[cell.column] = text
         yield SheetRow(row + 1, cells, faults)
     if sheet.code_page is None:
         opened.notes.append(f"the file names no code page: its texts were read as {codec}")

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, cast
 
 from schemas.errors import DeliveryError
-from transforms.formats.number_text import EXACT_DIGITS, NumberFormat, cell_number, moment_text
+from transforms.formats.number_text import EXACT_DIGITS, NumberFormat, cell_number, moment_text, reads_as_thousands
 from transforms.formats.options import SpreadsheetOptions
 from transforms.formats.sheet_choice import Sheet, choose_sheet
 from transforms.formats.sheet_rows import BLOCK_CELLS, CellFault, OpenSheet, SheetBlock
@@ -34,7 +34,7 @@ def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
         book = CalamineWorkbook.from_object(name if isinstance(name, str) else stream)
         tables = [s for s in book.sheets_metadata if s.typ == SheetTypeEnum.WorkSheet]
         sheets = tuple(Sheet(s.name, s.visible == SheetVisibleEnum.Visible) for s in tables)
-        opened = OpenSheet(choose_sheet(sheets, options), sheets, "calamine")
+        opened = OpenSheet(choose_sheet(sheets, options), sheets, "calamine", points_group=options.points_group)
         sheet = book.get_sheet_by_name(opened.name)
     except (CalamineError, OSError, ValueError) as error:
         raise DeliveryError(
@@ -53,7 +53,8 @@ def _blocks(sheet: "CalamineSheet", opened: OpenSheet, skipped: int, height: int
     start = sheet.start[1] if sheet.start else 0
     height = max(1, min(height, BLOCK_CELLS // max(sheet.width, 1)))
     rows = islice(sheet.iter_rows(), skipped, None)
-    numbers = [_Numbers(column, column in opened.identifiers) for column in range(start, start + sheet.width)]
+    kinds = ((column, column in opened.identifiers) for column in range(start, start + sheet.width))
+    numbers = [_Numbers(column, identifier, grouped=not identifier and opened.points_group) for column, identifier in kinds]
     first = skipped + 1
     while values := list(islice(rows, height)):
         faults: list[tuple[int, CellFault]] = []
@@ -67,13 +68,21 @@ def _blocks(sheet: "CalamineSheet", opened: OpenSheet, skipped: int, height: int
 class _Numbers(dict[_Value, str]):
     """The texts of a column's numbers, each made once. Raises _Fault for a number that is one of the column's faults."""
 
-    def __init__(self, column: int, identifier: bool) -> None:  # noqa: FBT001 - of the column
+    def __init__(self, column: int, identifier: bool, *, grouped: bool = False) -> None:  # noqa: FBT001 - of the column
         super().__init__()
-        self.column, self.identifier = column, identifier
+        self.column, self.identifier, self.grouped = column, identifier, grouped
+
+    def text(self, number: _Value, found: list[CellFault]) -> str:
+        """Return the text of one cell, with what is wrong with it added to `found`."""
+        text = _cell(number, self.column, found, identifier=self.identifier)
+        if self.grouped and isinstance(number, float) and reads_as_thousands(text):
+            found.append(CellFault(self.column, "QTY-LOCALE", text))
+            return ""
+        return text
 
     def __missing__(self, number: _Value) -> str:
         found: list[CellFault] = []
-        text = _cell(number, self.column, found, identifier=self.identifier)
+        text = self.text(number, found)
         if found:
             raise _Fault
         if len(self) >= _KNOWN_NUMBERS:
@@ -97,7 +106,7 @@ def _texts(cells: Sequence[_Value], numbers: _Numbers, faults: list[tuple[int, C
     texts: list[str] = []
     for at, value in enumerate(cells):
         found: list[CellFault] = []
-        texts.append(_cell(value, numbers.column, found, identifier=numbers.identifier))
+        texts.append(numbers.text(value, found))
         faults += [(at, fault) for fault in found]
     return texts
 

@@ -37,7 +37,8 @@ _WITH_MEMBERS = ("auto", "zip", "tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst")
 
 
 class ReaderOptions(BaseModel):
-    """What every table reader understands. `expected_columns` and `identifier_columns` are filled in by the application.
+    """What every table reader understands. `expected_columns` and `identifier_columns` are filled in by the application, and so
+    is `points_group`: that this feed's texts group thousands by points, so that a number of 1.125 must not be handed on as a text.
 
     `header_rows` are the rows that the header takes, from `header_row` on: a column's name is its cells from top to bottom.
     `first_row` is the row of the first record, where it is not the one below the header.
@@ -68,6 +69,7 @@ class ReaderOptions(BaseModel):
     limits: Limits = Limits()
     expected_columns: tuple[str, ...] = ()
     identifier_columns: tuple[str, ...] = ()
+    points_group: bool = False
 
     def of_tables(self, *more: str) -> list[str]:
         """Return the keys that are given and are about a table's header, or rows around its records; `more` are further ones."""

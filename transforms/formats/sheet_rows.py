@@ -88,6 +88,7 @@ class OpenSheet:
     by_row: Callable[[], Iterator[SheetRow]] | None = None
     by_block: Callable[[int, int], Iterator[SheetBlock]] | None = None
     identifiers: set[int] = field(default_factory=set)
+    points_group: bool = False
     notes: list[str] = field(default_factory=list)
 
     def read(self) -> Iterator[SheetRow]:

@@ -16,7 +16,14 @@ from zipfile import BadZipFile
 from defusedxml.common import DefusedXmlException
 
 from schemas.errors import DeliveryError
-from transforms.formats.number_text import EXACT_DIGITS, NumberFormat, cell_number, moment_text, number_format
+from transforms.formats.number_text import (
+    EXACT_DIGITS,
+    NumberFormat,
+    cell_number,
+    moment_text,
+    number_format,
+    reads_as_thousands,
+)
 from transforms.formats.options import SpreadsheetOptions
 from transforms.formats.sheet_choice import Sheet, choose_sheet
 from transforms.formats.sheet_rows import CellFault, OpenSheet, SheetRow
@@ -67,7 +74,7 @@ def open_xlsx(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
         found = [(sheet, rel) for sheet, rel in reader.parser.find_sheets() if rel.target in reader.valid_files]
         parts = {sheet.name: rel.target for sheet, rel in found if "chartsheet" not in rel.Type}
         sheets = tuple(Sheet(sheet.name, sheet.state == "visible") for sheet, _ in found if sheet.name in parts)
-    opened = OpenSheet(choose_sheet(sheets, options), sheets, "openpyxl")
+    opened = OpenSheet(choose_sheet(sheets, options), sheets, "openpyxl", points_group=options.points_group)
     strings: list[str] = []
     opened.by_row = lambda: _XlsxRows(reader, parts[opened.name], strings, opened).rows()
     return opened
@@ -212,6 +219,8 @@ class _XlsxRows:
         if shown.form == _PLAIN and len(raw) <= EXACT_DIGITS and raw.isdigit() and raw.isascii() and (raw[0] != "0" or raw == "0"):
             return raw
         text, sure = cell_number(raw, shown.form, identifier=identifier)
+        if self._opened.points_group and not identifier and reads_as_thousands(text):
+            return self._fault(column, "QTY-LOCALE", text)
         return text if sure else self._fault(column, "SKU-EXCEL", text, text)
 
     def _moment(self, raw: str, style: _Style, column: int, *, identifier: bool) -> str:

@@ -163,3 +163,11 @@ def test_the_verbs_load_no_frame_library_before_there_is_a_file_to_read():
     script = "import sys, stockfeed.pipeline; print([m for m in ('polars', 'pandas', 'numpy') if m in sys.modules])"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path("/")).stdout
     assert told.strip() == "[]"
+
+
+@pytest.mark.parametrize("words", [[], ["feeds"]])
+def test_a_group_alone_shows_its_page_as_help_does(words, capsys):
+    assert boundary.run([*words, "--help"]) == 0
+    page = capsys.readouterr().out
+    assert boundary.run(words) == 3
+    assert capsys.readouterr().err == page

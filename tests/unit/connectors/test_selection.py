@@ -69,6 +69,19 @@ def test_an_exact_file_that_is_absent_is_named():
     assert seen.waiting == {"stock.csv": "is not in the folder"}
 
 
+def test_a_pattern_that_matches_nothing_is_told_until_something_has_come():
+    listing = [file("Stock_1.csv"), file("Stock_2.csv"), file("stock_3.csv.part"), file("READY")]
+    first, later = Seen(), Seen(identities=frozenset({identity(file("stock_0.csv"))}))
+    wanted = options(pattern="stock_*.csv", done_marker="READY")
+    for seen in (first, later):
+        assert Folder(listing).poll(wanted, seen) == []
+    assert first.waiting == {"stock_*.csv": "`pattern` matches none of 2 files in the folder, such as Stock_1.csv, Stock_2.csv"}
+    assert later.waiting == {}
+    for nothing_to_tell in ([], listing[2:]):
+        assert Folder(nothing_to_tell).poll(wanted, first) == []
+        assert first.waiting == {}
+
+
 def test_newest_takes_only_the_newest_and_never_goes_back_to_an_older_one():
     newest = options(select="newest", pattern="*.csv")
     listing = [file("a.csv", minutes=1), file("b.csv", minutes=2), file("c.csv", minutes=3)]

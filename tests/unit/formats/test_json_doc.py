@@ -183,6 +183,14 @@ def test_a_number_with_a_fraction_is_no_sku(read_format):
     assert [(p.row, p.code) for p in read.problems] == [(1, "VALUE-TYPE"), (3, "VALUE-TYPE")]
 
 
+def test_a_number_whose_point_would_be_a_thousands_mark_is_reported_and_a_text_is_not(read_format):
+    data = b'[{"n":1.125},{"n":"1.125"},{"n":1.5},{"n":1250},{"n":1.250}]'
+    assert not read_format("json_doc", data, ("n",)).problems
+    read = read_format("json_doc", data, ("n",), points_group=True)
+    assert [(p.row, p.code, p.value) for p in read.problems] == [(1, "QTY-LOCALE", "1.125"), (5, "QTY-LOCALE", "1.250")]
+    assert [cells[0] for cells in read.cells] == ["", "1.125", "1.5", "1250", ""]
+
+
 @pytest.mark.parametrize("depth", [60, 100_000])
 def test_depth_is_limited(read_format, depth):
     with pytest.raises(DeliveryError, match="json_depth"):

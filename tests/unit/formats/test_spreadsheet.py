@@ -142,6 +142,17 @@ def test_what_is_unsure_as_an_identifier_is_reported_in_identifier_columns_only(
     assert [(p.row, p.column, p.code) for p in problems] == [(row, 0, "SKU-EXCEL") for row in (2, 3, 4)]
 
 
+@pytest.mark.parametrize("engine", ["openpyxl", "calamine"])
+def test_a_number_whose_point_would_be_a_thousands_mark_is_reported_and_a_text_is_not(read_sheet, engine):
+    data = workbook(["sku", "quantity"], [1.125, 1.125], ["b", "1.125"], ["c", -12.125], ["d", 1.5], ["e", 1250], ["f", 0.125])
+    assert not read_sheet(data, engine=engine).problems
+    read = read_sheet(data, engine=engine, identifier_columns=["sku"], points_group=True)
+    assert [(p.row, p.code, p.value) for p in read.problems if p.column == 1] == [
+        (2, "QTY-LOCALE", "1.125"), (4, "QTY-LOCALE", "-12.125"),
+    ]  # fmt: skip
+    assert [quantity for _, quantity in read.cells] == ["", "1.125", "", "1.5", "1250", "0.125"]
+
+
 def test_identifier_columns_show_the_literals_of_their_format(read_sheet):
     data = workbook(["sku", "quantity"], [123, 5], A2='"AB-"00000', B2='0" pcs"')
     assert read_sheet(data, identifier_columns=["sku"]).cells == [("AB-00123", "5")]
