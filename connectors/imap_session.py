@@ -255,12 +255,8 @@ def translated(place: str) -> Iterator[None]:
         yield
     except StockfeedError:
         raise
-    except ssl.SSLCertVerificationError as error:
-        raise refused_certificate(place, error) from None
-    except ssl.SSLEOFError:
-        raise TransientError(f"{place} closed the connection while TLS was agreed", "It is tried again.") from None
     except ssl.SSLError as error:
-        raise failed_handshake(place, error) from None
+        raise _without_tls(place, error) from None
     except TimeoutError:
         raise TransientError(f"{place} does not answer in time", "It is tried again.") from None
     except imaplib.IMAP4.readonly:
@@ -282,6 +278,14 @@ def translated(place: str) -> Iterator[None]:
         raise PermanentError(
             f"{place} answers what cannot be understood ({type(error).__name__})", "Is this an IMAP server?"
         ) from None
+
+
+def _without_tls(place: str, error: ssl.SSLError) -> StockfeedError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return refused_certificate(place, error)
+    if isinstance(error, ssl.SSLEOFError):
+        return TransientError(f"{place} closed the connection while TLS was agreed", "It is tried again.")
+    return failed_handshake(place, error)
 
 
 def _any_of(senders: Sequence[str]) -> list[str]:
