@@ -49,8 +49,6 @@ def _sentence(column: int, code: str, plan: Plan) -> str | None:
     sku = origin_columns(plan.fields["supplier_sku"].origin)
     if code == "SKU-EXCEL" and column not in {c.position for c in sku}:
         return "the cell holds a number of more than 15 digits, of which Excel has lost the last ones"
-    if code == "QTY-LOCALE":
-        return "the value is a number and no text, and its point would be taken for the declared thousands mark"
     return None
 
 

@@ -5,16 +5,16 @@ Loads no frame library, so that a reading process can be started while this one 
 
 import re
 
-from schemas.feed_config import Feed
+from schemas.columns import QUANTITY_COLUMNS
+from schemas.feed_config import Column, Feed
+
+_NUMBERS = (*QUANTITY_COLUMNS, "unit_cost", "price")
 
 
 def declared_columns(feed: Feed) -> tuple[str, ...]:
     """Return every header column that a feed's configuration names, each alternative too; for finding the header row."""
     declared = [getattr(feed.columns, name) for name in type(feed.columns).model_fields]
-    names = [column for field in (*declared, feed.as_of) if field is not None for column in (*field.column, *field.join)]
-    for field in declared:
-        if field is not None and field.expression:
-            names += re.findall(r"\[([^\]]+)\]", field.expression)
+    names = [name for field in (*declared, feed.as_of) if field is not None for name in _names(field)]
     if feed.wide:
         names += feed.wide.columns.values()
         enabled = feed.wide.enabled.column if feed.wide.enabled else ()
@@ -28,7 +28,23 @@ def identifier_columns(feed: Feed) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for field in fields if field is not None for name in (*field.column, *field.join)))
 
 
-def points_group(feed: Feed) -> bool:
-    """Return whether points group thousands in this feed's numbers, or in those of one of its columns."""
-    columns = (getattr(feed.columns, name) for name in type(feed.columns).model_fields)
-    return "." in {feed.thousands, *(column.thousands for column in columns if column is not None)}
+def decimal_commas(feed: Feed) -> tuple[str, ...]:
+    """Return the header columns whose numbers this feed writes with a decimal comma.
+
+    A number that is no text (of a workbook, of JSON) has to be written so, too, before it is read as these columns are.
+    """
+    fields = [field for name in _NUMBERS if (field := getattr(feed.columns, name)) is not None]
+    names = [name for field in fields if _has_comma(feed, field) for name in _names(field)]
+    if feed.wide and _has_comma(feed, None):
+        names += feed.wide.columns.values()
+    return tuple(dict.fromkeys(names))
+
+
+def _has_comma(feed: Feed, field: Column | None) -> bool:
+    decimal = (field.decimal if field else None) or feed.decimal
+    thousands = (field.thousands if field else None) or feed.thousands
+    return decimal == "," or (decimal is None and thousands == ".")
+
+
+def _names(field: Column) -> tuple[str, ...]:
+    return (*field.column, *field.join, *re.findall(r"\[([^\]]+)\]", field.expression or ""))

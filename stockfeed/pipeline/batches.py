@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from schemas.feed_config import Feed, TypedSection
 from stockfeed.reading import checked_options, opened_batches, plain_file
-from transforms.declared import declared_columns, identifier_columns, points_group
+from transforms.declared import decimal_commas, declared_columns, identifier_columns
 
 if TYPE_CHECKING:
     from schemas.records import RawBatch
     from transforms.formats.options import ReaderOptions
 
-_WITH_NUMBERS = frozenset({"spreadsheet", "json_doc"})  # formats whose cells may be numbers, written with a decimal point
+_WITH_NUMBERS = frozenset({"spreadsheet", "json_doc"})  # formats whose cells may be numbers and no texts
 
 
 def opened(feed: Feed, path: Path) -> "AbstractContextManager[Iterator[RawBatch]]":
@@ -49,10 +49,10 @@ def reader_options(feed: Feed) -> "ReaderOptions":
 def format_of(feed: Feed) -> TypedSection:
     """Return the feed's format table, with what its reader has to know of the feed itself.
 
-    That is what an EDI reader may tolerate, and whether numbers that are no texts could be misread for the feed's thousands mark.
+    That is what an EDI reader may tolerate, and where numbers that are no texts are to be written with a decimal comma.
     """
     kind = feed.format.type
     more: dict[str, object] = {"tolerate": feed.tolerate} if feed.tolerate and kind.startswith("edi") else {}
-    if kind in _WITH_NUMBERS and points_group(feed):
-        more["points_group"] = True
+    if kind in _WITH_NUMBERS and (commas := decimal_commas(feed)):
+        more["decimal_commas"] = commas
     return TypedSection.model_validate({"type": kind, **feed.format.options, **more}) if more else feed.format

@@ -101,18 +101,17 @@ def test_scaled_integers_become_exact_texts(value, expected):
     "marks", [{"thousands": "."}, {"columns": FEED["columns"] | {"on_hand": {"column": "qty", "thousands": "."}}}]
 )
 @pytest.mark.parametrize("kind", ["spreadsheet", "json_doc"])
-def test_a_number_is_never_read_a_thousand_times_too_large_for_a_declared_thousands_mark(tmp_path: Path, kind, marks):
-    """Numbers of workbooks and JSON have a decimal point, whatever marks the supplier's texts have."""
+def test_a_number_is_read_as_itself_whatever_marks_the_texts_beside_it_have(tmp_path: Path, kind, marks):
+    """Numbers of workbooks and JSON have a decimal point: 1.125 is no 1125 where points group thousands, and 12.5 a cost."""
     if kind == "json_doc":
-        content = b'[{"sku":"A","qty":1.125,"cost":""},{"sku":"B","qty":"1.125","cost":""}]'
+        content = b'[{"sku":"A","qty":1.125,"cost":12.5},{"sku":"B","qty":"1.125","cost":"12,5"}]'
     else:
         book, out = openpyxl.Workbook(), io.BytesIO()
-        for row in (["sku", "qty", "cost"], ["A", 1.125, None], ["B", "1.125", None]):
+        for row in (["sku", "qty", "cost"], ["A", 1.125, 12.5], ["B", "1.125", "12,5"]):
             book.active.append(row)
         book.save(out)
         content = out.getvalue()
     lines = run(tmp_path, content, **{"format": {"type": kind}, "decimal": ",", **marks})
-    assert [(line["supplier_sku"], line["on_hand"]) for line in of_type(lines, "record")] == [("B", "1125")]
-    [rejected] = of_type(lines, "rejection")
-    assert (rejected["code"], rejected["column"], rejected["value"]) == ("QTY-LOCALE", "qty", "1.125")
-    assert "is a number and no text" in rejected["message"]
+    read = [(line["supplier_sku"], line["on_hand"], line["unit_cost"]) for line in of_type(lines, "record")]
+    assert read == [("A", "1.125", "12.5"), ("B", "1125", "12.5")]
+    assert not of_type(lines, "rejection")

@@ -10,7 +10,7 @@ from typing import IO
 
 from schemas.errors import DeliveryError
 from transforms.formats.biff_records import BIFF, BiffCell, BiffSheet, read_stream
-from transforms.formats.number_text import NumberFormat, cell_number, moment_text, number_format, reads_as_thousands
+from transforms.formats.number_text import NumberFormat, cell_number, moment_text, number_format
 from transforms.formats.options import SpreadsheetOptions
 from transforms.formats.sheet_choice import Sheet, choose_sheet
 from transforms.formats.sheet_rows import CellFault, OpenSheet, SheetRow
@@ -31,7 +31,7 @@ def open_biff(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
     if sheet.protected:
         raise _unreadable("it is protected by a password")
     only = (Sheet(_ONLY_SHEET, visible=True),)
-    opened = OpenSheet(choose_sheet(only, options), only, f"biff{sheet.version}", points_group=options.points_group)
+    opened = OpenSheet(choose_sheet(only, options), only, f"biff{sheet.version}")
     opened.by_row = lambda: _rows(sheet, opened, codec)
     return opened
 
@@ -51,10 +51,8 @@ def _rows(sheet: BiffSheet, opened: OpenSheet, codec: str) -> Iterator[SheetRow]
         for cell in stored:
             identifier = cell.column in opened.identifiers
             text = _text(cell, sheet, codec, faults, identifier=identifier)
-            if opened.points_group and not identifier and isinstance(cell.value, float) and reads_as_thousands(text):
-                faults.append(CellFault(cell.column, "QTY-LOCALE", text))
-                text = ""
-            cells[cell.column] = text
+            is_number = isinstance(cell.value, float) and cell.column in opened.commas
+            cells[cell.column] = text.replace(".", ",") if is_number else text
         yield SheetRow(row + 1, cells, faults)
     if sheet.code_page is None:
         opened.notes.append(f"the file names no code page: its texts were read as {codec}")

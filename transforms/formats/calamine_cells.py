@@ -11,7 +11,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, cast
 
 from schemas.errors import DeliveryError
-from transforms.formats.number_text import EXACT_DIGITS, NumberFormat, cell_number, moment_text, reads_as_thousands
+from transforms.formats.number_text import EXACT_DIGITS, NumberFormat, cell_number, moment_text
 from transforms.formats.options import SpreadsheetOptions
 from transforms.formats.sheet_choice import Sheet, choose_sheet
 from transforms.formats.sheet_rows import BLOCK_CELLS, CellFault, OpenSheet, SheetBlock
@@ -34,7 +34,7 @@ def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
         book = CalamineWorkbook.from_object(name if isinstance(name, str) else stream)
         tables = [s for s in book.sheets_metadata if s.typ == SheetTypeEnum.WorkSheet]
         sheets = tuple(Sheet(s.name, s.visible == SheetVisibleEnum.Visible) for s in tables)
-        opened = OpenSheet(choose_sheet(sheets, options), sheets, "calamine", points_group=options.points_group)
+        opened = OpenSheet(choose_sheet(sheets, options), sheets, "calamine")
         sheet = book.get_sheet_by_name(opened.name)
     except (CalamineError, OSError, ValueError) as error:
         raise DeliveryError(
@@ -53,8 +53,10 @@ def _blocks(sheet: "CalamineSheet", opened: OpenSheet, skipped: int, height: int
     start = sheet.start[1] if sheet.start else 0
     height = max(1, min(height, BLOCK_CELLS // max(sheet.width, 1)))
     rows = islice(sheet.iter_rows(), skipped, None)
-    kinds = ((column, column in opened.identifiers) for column in range(start, start + sheet.width))
-    numbers = [_Numbers(column, identifier, grouped=not identifier and opened.points_group) for column, identifier in kinds]
+    numbers = [
+        _Numbers(column, identifier=column in opened.identifiers, has_comma=column in opened.commas)
+        for column in range(start, start + sheet.width)
+    ]
     first = skipped + 1
     while values := list(islice(rows, height)):
         faults: list[tuple[int, CellFault]] = []
@@ -68,17 +70,14 @@ def _blocks(sheet: "CalamineSheet", opened: OpenSheet, skipped: int, height: int
 class _Numbers(dict[_Value, str]):
     """The texts of a column's numbers, each made once. Raises _Fault for a number that is one of the column's faults."""
 
-    def __init__(self, column: int, identifier: bool, *, grouped: bool = False) -> None:  # noqa: FBT001 - of the column
+    def __init__(self, column: int, *, identifier: bool, has_comma: bool) -> None:
         super().__init__()
-        self.column, self.identifier, self.grouped = column, identifier, grouped
+        self.column, self.identifier, self.has_comma = column, identifier, has_comma
 
     def text(self, number: _Value, found: list[CellFault]) -> str:
         """Return the text of one cell, with what is wrong with it added to `found`."""
         text = _cell(number, self.column, found, identifier=self.identifier)
-        if self.grouped and isinstance(number, float) and reads_as_thousands(text):
-            found.append(CellFault(self.column, "QTY-LOCALE", text))
-            return ""
-        return text
+        return text.replace(".", ",") if self.has_comma and isinstance(number, float) else text
 
     def __missing__(self, number: _Value) -> str:
         found: list[CellFault] = []

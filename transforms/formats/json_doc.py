@@ -16,7 +16,6 @@ from transforms.formats.document_options import JsonOptions, alternatives
 from transforms.formats.document_rows import MOST_MEMBERS, Document, Record, batches, columns_of, first_look
 from transforms.formats.json_paths import ABSENT, CellPath, RowPath, Several, cell_path, paths_in, records, row_path
 from transforms.formats.json_text import JsonText, NoNumber, Number
-from transforms.formats.number_text import reads_as_thousands
 
 _SHOWN_MEMBERS = 10
 
@@ -215,12 +214,10 @@ class _Reading:
         bad_key = name in self.identifiers and (value in (True, False) or (isinstance(value, Number) and not value.isdigit()))
         if text is None or isinstance(value, NoNumber) or bad_key:
             made.faults.append((at, "VALUE-TYPE", _said(value)))
-        elif self.options.points_group and isinstance(value, Number) and reads_as_thousands(text):
-            made.faults.append((at, "QTY-LOCALE", text))
         elif not text.isascii() and _half_a_character(text):
             made.refused = rejection("ENC-BAD", row=made.row, line=made.line, column=name, value=text)
         else:
-            made.cells[at] = text
+            made.cells[at] = text.replace(".", ",") if isinstance(value, Number) and name in self.options.decimal_commas else text
 
 
 def _plain(value: Any) -> str | None:

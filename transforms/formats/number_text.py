@@ -14,7 +14,6 @@ EXACT_DIGITS = 15  # a spreadsheet stores numbers as binary doubles: later digit
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _AS_SHOWN = re.compile(r"(?:0|-?[1-9][0-9]*)(?:\.[0-9]*[1-9])?|-0\.[0-9]*[1-9]")  # the text of a number as it is
-_GROUPED = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
 _SECTION = re.compile(r'(?:"[^"]*"|\\.|[^;"\\])*')
 _NOT_SHOWN = re.compile(r"\[[^\]]*\]|_.|\*.")  # colours and locales, padding, fill
 _LITERAL = re.compile(r'"([^"]*)"|\\(.)')
@@ -102,11 +101,6 @@ def cell_number(raw: str, form: NumberFormat, *, identifier: bool) -> tuple[str,
     text = number_text(value, form, as_identifier=identifier)
     unsure = identifier and (form.percent or (value != value.to_integral_value() and not form.decimals))
     return text, not (unsure or lost_digits(value))
-
-
-def reads_as_thousands(text: str) -> bool:
-    """Return whether a number's text would be another number where points group thousands: 1.125 would be 1125."""
-    return _GROUPED.fullmatch(text) is not None
 
 
 def lost_digits(value: Decimal) -> bool:

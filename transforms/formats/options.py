@@ -38,7 +38,7 @@ _WITH_MEMBERS = ("auto", "zip", "tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst")
 
 class ReaderOptions(BaseModel):
     """What every table reader understands. `expected_columns` and `identifier_columns` are filled in by the application, and so
-    is `points_group`: that this feed's texts group thousands by points, so that a number of 1.125 must not be handed on as a text.
+    are `decimal_commas`: columns that are read with a decimal comma, so that numbers which are no texts are to be written with one.
 
     `header_rows` are the rows that the header takes, from `header_row` on: a column's name is its cells from top to bottom.
     `first_row` is the row of the first record, where it is not the one below the header.
@@ -69,7 +69,7 @@ class ReaderOptions(BaseModel):
     limits: Limits = Limits()
     expected_columns: tuple[str, ...] = ()
     identifier_columns: tuple[str, ...] = ()
-    points_group: bool = False
+    decimal_commas: tuple[str, ...] = ()
 
     def of_tables(self, *more: str) -> list[str]:
         """Return the keys that are given and are about a table's header, or rows around its records; `more` are further ones."""

@@ -79,7 +79,7 @@ class OpenSheet:
 
     An engine gives its rows one by one (`by_row`), or after so many of them at most so many at a time (`by_block`).
     `identifiers` (0-based columns, filled in once the header is known) are the columns whose cells must be text, or numbers that
-    are sure to mean the same as their text.
+    are sure to mean the same as their text; `commas` those whose numbers are written with a decimal comma.
     """
 
     name: str
@@ -88,7 +88,7 @@ class OpenSheet:
     by_row: Callable[[], Iterator[SheetRow]] | None = None
     by_block: Callable[[int, int], Iterator[SheetBlock]] | None = None
     identifiers: set[int] = field(default_factory=set)
-    points_group: bool = False
+    commas: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
     def read(self) -> Iterator[SheetRow]:

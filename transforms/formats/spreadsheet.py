@@ -110,13 +110,18 @@ def _find_table(opened: OpenSheet, options: SpreadsheetOptions) -> _Table:
         before, found, first = 0, None, options.first_row or 1
         width = max((row.width for row in head if row.row >= first), default=1)
         names = check_header([f"#{i}" for i in range(1, width + 1)], 1, options.limits)
-    wanted = {name.strip().casefold() for name in options.identifier_columns}
-    opened.identifiers.update(i for i, name in enumerate(names) if name.casefold() in wanted)
+    opened.identifiers |= _positions(names, options.identifier_columns)
+    opened.commas |= _positions(names, options.decimal_commas) - opened.identifiers
     opened.notes[:] = hidden_note(opened.sheets, opened.name)
     above = [row for row in head if row.row < first]
     within = [] if found is None else [row for row in above if found <= row.row < found + options.header_rows]
     skipped = Counter(preamble=len(above) - len(within))
     return _Table(opened, options, RowSelection(options, names), names, found, opened.blocks(len(above)), skipped)
+
+
+def _positions(names: Sequence[str], wanted: Sequence[str]) -> set[int]:
+    named = {name.strip().casefold() for name in wanted}
+    return {at for at, name in enumerate(names) if name.casefold() in named}
 
 
 def _names(head: list[SheetRow], options: SpreadsheetOptions) -> list[str]:

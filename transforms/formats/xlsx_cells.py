@@ -22,7 +22,6 @@ from transforms.formats.number_text import (
     cell_number,
     moment_text,
     number_format,
-    reads_as_thousands,
 )
 from transforms.formats.options import SpreadsheetOptions
 from transforms.formats.sheet_choice import Sheet, choose_sheet
@@ -74,7 +73,7 @@ def open_xlsx(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
         found = [(sheet, rel) for sheet, rel in reader.parser.find_sheets() if rel.target in reader.valid_files]
         parts = {sheet.name: rel.target for sheet, rel in found if "chartsheet" not in rel.Type}
         sheets = tuple(Sheet(sheet.name, sheet.state == "visible") for sheet, _ in found if sheet.name in parts)
-    opened = OpenSheet(choose_sheet(sheets, options), sheets, "openpyxl", points_group=options.points_group)
+    opened = OpenSheet(choose_sheet(sheets, options), sheets, "openpyxl")
     strings: list[str] = []
     opened.by_row = lambda: _XlsxRows(reader, parts[opened.name], strings, opened).rows()
     return opened
@@ -219,8 +218,8 @@ class _XlsxRows:
         if shown.form == _PLAIN and len(raw) <= EXACT_DIGITS and raw.isdigit() and raw.isascii() and (raw[0] != "0" or raw == "0"):
             return raw
         text, sure = cell_number(raw, shown.form, identifier=identifier)
-        if self._opened.points_group and not identifier and reads_as_thousands(text):
-            return self._fault(column, "QTY-LOCALE", text)
+        if column in self._opened.commas:
+            text = text.replace(".", ",")
         return text if sure else self._fault(column, "SKU-EXCEL", text, text)
 
     def _moment(self, raw: str, style: _Style, column: int, *, identifier: bool) -> str:

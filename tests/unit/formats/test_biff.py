@@ -116,7 +116,7 @@ def test_number_formats_show_dates_and_leading_zeros(read_sheet):
     assert [(p.row, p.code) for p in result.problems] == [(3, "SKU-EXCEL")]
 
 
-def test_a_number_whose_point_would_be_a_thousands_mark_is_reported(read_sheet):
+def test_a_number_in_a_column_read_with_a_decimal_comma_is_written_with_one(read_sheet):
     made = Stream(4)
     for column, name in enumerate((b"sku", b"on")):
         made.label(0, column, name)
@@ -124,9 +124,9 @@ def test_a_number_whose_point_would_be_a_thousands_mark_is_reported(read_sheet):
         made.label(row, 0, text)
     made.number(1, 1, 1.125)
     made.number(2, 1, 1250.0)
-    result = read_sheet(made.bytes(), identifier_columns=["sku"], points_group=True)
-    assert result.cells == [("A", ""), ("B", "1250")]
-    assert [(p.row, p.column, p.code) for p in result.problems] == [(2, 1, "QTY-LOCALE")]
+    result = read_sheet(made.bytes(), identifier_columns=["sku"], decimal_commas=["ON"])
+    assert result.cells == [("A", "1,125"), ("B", "1250")]
+    assert not result.problems
 
 
 def test_the_code_page_of_the_file_is_used_and_hidden_things_are_noted(read_sheet):

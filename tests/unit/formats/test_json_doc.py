@@ -183,12 +183,12 @@ def test_a_number_with_a_fraction_is_no_sku(read_format):
     assert [(p.row, p.code) for p in read.problems] == [(1, "VALUE-TYPE"), (3, "VALUE-TYPE")]
 
 
-def test_a_number_whose_point_would_be_a_thousands_mark_is_reported_and_a_text_is_not(read_format):
+def test_a_number_in_a_column_read_with_a_decimal_comma_is_written_with_one_and_a_text_stays(read_format):
     data = b'[{"n":1.125},{"n":"1.125"},{"n":1.5},{"n":1250},{"n":1.250}]'
-    assert not read_format("json_doc", data, ("n",)).problems
-    read = read_format("json_doc", data, ("n",), points_group=True)
-    assert [(p.row, p.code, p.value) for p in read.problems] == [(1, "QTY-LOCALE", "1.125"), (5, "QTY-LOCALE", "1.250")]
-    assert [cells[0] for cells in read.cells] == ["", "1.125", "1.5", "1250", ""]
+    assert [cells[0] for cells in read_format("json_doc", data, ("n",)).cells] == ["1.125", "1.125", "1.5", "1250", "1.250"]
+    read = read_format("json_doc", data, ("n",), decimal_commas=("n",))
+    assert not read.problems
+    assert [cells[0] for cells in read.cells] == ["1,125", "1.125", "1,5", "1250", "1,250"]
 
 
 @pytest.mark.parametrize("depth", [60, 100_000])

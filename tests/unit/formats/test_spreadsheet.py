@@ -143,14 +143,13 @@ def test_what_is_unsure_as_an_identifier_is_reported_in_identifier_columns_only(
 
 
 @pytest.mark.parametrize("engine", ["openpyxl", "calamine"])
-def test_a_number_whose_point_would_be_a_thousands_mark_is_reported_and_a_text_is_not(read_sheet, engine):
+def test_a_number_in_a_column_read_with_a_decimal_comma_is_written_with_one_and_a_text_stays(read_sheet, engine):
     data = workbook(["sku", "quantity"], [1.125, 1.125], ["b", "1.125"], ["c", -12.125], ["d", 1.5], ["e", 1250], ["f", 0.125])
-    assert not read_sheet(data, engine=engine).problems
-    read = read_sheet(data, engine=engine, identifier_columns=["sku"], points_group=True)
-    assert [(p.row, p.code, p.value) for p in read.problems if p.column == 1] == [
-        (2, "QTY-LOCALE", "1.125"), (4, "QTY-LOCALE", "-12.125"),
-    ]  # fmt: skip
-    assert [quantity for _, quantity in read.cells] == ["", "1.125", "", "1.5", "1250", "0.125"]
+    plain = ["1.125", "1.125", "-12.125", "1.5", "1250", "0.125"]
+    assert [quantity for _, quantity in read_sheet(data, engine=engine).cells] == plain
+    read = read_sheet(data, engine=engine, identifier_columns=["sku"], decimal_commas=["Quantity"])
+    assert not [problem for problem in read.problems if problem.column == 1]
+    assert [quantity for _, quantity in read.cells] == ["1,125", "1.125", "-12,125", "1,5", "1250", "0,125"]
 
 
 def test_identifier_columns_show_the_literals_of_their_format(read_sheet):
