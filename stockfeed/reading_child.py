@@ -46,7 +46,7 @@ def main() -> None:
     leave_the_network()
     line = sys.stdin.buffer.readline()
     if not line:
-        _remove_the_folder()  # the parent died before it asked for anything
+        remove_the_folder()  # the parent died before it asked for anything
         return
     request: dict[str, Any] = json.loads(line)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
@@ -166,13 +166,13 @@ def _end_with_the_parent() -> None:
     """Leave as soon as the parent closes our standard input, by dying or on purpose."""
     while os.read(0, 1):
         continue
-    _remove_the_folder()
+    remove_the_folder()
     os._exit(0)
 
 
-def _remove_the_folder() -> None:
+def remove_the_folder() -> None:
     """Remove what a parent that was killed cannot: the folder of this process, where it unpacks."""
-    folder = Path(tempfile.gettempdir())
+    folder = Path(os.environ.get("TMPDIR", ""))  # not tempfile's: on a full disk that is another one, or an error
     if folder.name.startswith(FOLDER):
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -16,6 +16,7 @@ import pytest
 from schemas.errors import ConfigError, DeliveryError
 from schemas.feed_config import TypedSection
 from stockfeed.reading import opened_batches, read_batches
+from stockfeed.reading_child import remove_the_folder
 from stockfeed.reading_process import started_ahead
 
 
@@ -87,6 +88,13 @@ def test_the_child_starts_before_the_first_batch_is_asked_for_and_ends_without_i
     with opened_batches(path, TypedSection(type="spreadsheet")):
         assert children()
     assert not children()
+
+
+@pytest.mark.parametrize("name", [b"stock.xls", b"stock.xlsb", b"stock.ods", b"st\xffck \n'.xlsx", b"-stock"])
+@pytest.mark.parametrize("engine", ["openpyxl", "calamine"])
+def test_the_content_says_which_workbook_it_is_and_never_its_name(tmp_path, name, engine):
+    path = workbook(tmp_path / "stock.xlsx").rename(tmp_path / os.fsdecode(name))
+    assert sum(batch.frame.height for batch in read_batches(path, TypedSection(type="spreadsheet", engine=engine))) == 2
 
 
 def test_a_child_started_ahead_reads_the_first_file_and_another_the_next(tmp_path):
@@ -274,6 +282,30 @@ def test_a_child_started_ahead_does_not_outlive_a_killed_parent(tmp_path):
             sys.stdin.read()
     """
     assert_nothing_outlives(program, tmp_path, tmp_path)
+
+
+def test_a_full_disk_does_not_keep_the_folder_of_a_child_that_is_left_alone(tmp_path, monkeypatch):
+    """The child asks for no place where it could write: it would be told another one, and none at all where all disks are full."""
+    folder = tmp_path / "stockfeed-reading-x"
+    folder.mkdir()
+    (folder / "unpacked").write_bytes(b"sku")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    remove_the_folder()
+    assert [left.name for left in tmp_path.iterdir()] == ["elsewhere"]
+
+
+@pytest.mark.parametrize("kept", ["reading", "stockfeed-reading-link"])
+def test_a_child_that_is_left_alone_removes_nothing_but_its_folder(tmp_path, monkeypatch, kept):
+    (tmp_path / "reading").mkdir()
+    (tmp_path / "reading/ours.csv").write_bytes(b"sku")
+    (tmp_path / "stockfeed-reading-link").symlink_to(tmp_path / "reading")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / kept))
+    remove_the_folder()
+    monkeypatch.delenv("TMPDIR")
+    remove_the_folder()
+    assert (tmp_path / "reading/ours.csv").exists()
 
 
 def assert_nothing_outlives(program: str, path: Path, folder: Path) -> None:
