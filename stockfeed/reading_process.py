@@ -141,7 +141,8 @@ class ReadingProcess:
         self._process.wait(_EXIT_SECONDS)
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            pipe.close()
+            with suppress(BrokenPipeError):  # a request that never arrived: closing tries to send it once more
+                pipe.close()
 
     def _write(self, request: bytes) -> None:
         """Send the request; the pipe stays open, because its end tells the child that this process is gone."""

@@ -17,7 +17,7 @@ from schemas.errors import ConfigError, DeliveryError
 from schemas.feed_config import TypedSection
 from stockfeed.reading import opened_batches, read_batches
 from stockfeed.reading_child import remove_the_folder
-from stockfeed.reading_process import started_ahead
+from stockfeed.reading_process import ReadingProcess, started_ahead
 
 
 def workbook(path: Path, rows: int = 2, far_cell: str | None = None) -> Path:
@@ -322,6 +322,19 @@ def assert_nothing_outlives(program: str, path: Path, folder: Path) -> None:
     os.close(gone)
     assert ended, "the child still runs"
     assert not list((folder / "tmp").iterdir())
+
+
+def test_a_child_that_dies_just_before_it_is_asked_is_a_crash_with_its_reason(tmp_path, monkeypatch):
+    path = workbook(tmp_path / "stock.xlsx")
+    with started_ahead():
+        (ahead,) = children()
+        gone = os.pidfd_open(ahead)
+        os.kill(ahead, signal.SIGKILL)
+        assert select.select([gone], [], [], 20)[0]
+        os.close(gone)
+        monkeypatch.setattr(ReadingProcess, "is_alive", lambda _process: True)  # as it was when that was looked at
+        assert "SIGKILL" in refused(path, type="spreadsheet").message
+    assert not children()
 
 
 def test_an_unclosed_quote_is_refused_in_place_without_a_child(tmp_path):
