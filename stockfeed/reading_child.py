@@ -28,6 +28,7 @@ from schemas.errors import ConfigError, DeliveryError
 from schemas.records import RawBatch, Reader
 from stockfeed.reading_process import FOLDER
 from transforms.formats.archives import unpack
+from transforms.formats.beside import AT_ONCE
 from transforms.formats.limits import Limits
 from transforms.formats.options import ReaderOptions
 from transforms.formats.registry import load_reader, options_model
@@ -56,6 +57,7 @@ def main() -> None:
     reader = load_reader(request["format"])
     gc.freeze()  # what is loaded stays: no search for garbage looks at it again
     gc.set_threshold(_NEW_OBJECTS)
+    AT_ONCE.set("check_first" not in request)
     limits = TypeAdapter(Limits).validate_python(request["limits"])
     limit_this_process(limits, written=limits.unpacked_bytes if options.archive != "none" else 0)
     try:

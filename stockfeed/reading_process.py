@@ -85,6 +85,7 @@ class ReadingProcess:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.has_crashed = False  # or ran out of memory: not for time, nor for a full disk
         self._stderr = folder / "stderr.txt"
         self._waited = 0.0
         self._buffer = bytearray()
@@ -187,6 +188,7 @@ class ReadingProcess:
                 "Free some space, or set TMPDIR to a larger disk; it is tried again.",
                 said,
             )
+        self.has_crashed = True
         if any(words in said.lower() for words in _OUT_OF_MEMORY):
             return self._over("memory_bytes", f"reading takes over {self._limits.memory_bytes} bytes of memory")
         if code < 0:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import textwrap
 import time
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -95,6 +96,19 @@ def test_the_child_starts_before_the_first_batch_is_asked_for_and_ends_without_i
 def test_the_content_says_which_workbook_it_is_and_never_its_name(tmp_path, name, engine):
     path = workbook(tmp_path / "stock.xlsx").rename(tmp_path / os.fsdecode(name))
     assert sum(batch.frame.height for batch in read_batches(path, TypedSection(type="spreadsheet", engine=engine))) == 2
+
+
+def test_what_the_check_refuses_is_told_also_of_a_file_that_its_parser_dies_of_first(tmp_path):
+    """The check comes to the DTD when the parser has long asked for more memory than there is."""
+    path = workbook(tmp_path / "stock.xlsx", far_cell="XFD1048576")
+    died = refused(path, type="spreadsheet", engine="calamine")
+    assert (died.code, "memory_bytes" in died.message) == ("FILE-LIMIT", True)
+    with zipfile.ZipFile(path, "a") as package:
+        package.writestr("media.bin", os.urandom(30_000_000))
+        package.writestr("last.xml", '<!DOCTYPE a [<!ENTITY b "c">]><a/>')
+    found = refused(path, type="spreadsheet", engine="calamine")
+    assert (found.code, "DTD" in found.message) == ("FILE-UNREADABLE", True)
+    assert not children()
 
 
 def test_a_child_started_ahead_reads_the_first_file_and_another_the_next(tmp_path):

@@ -4,11 +4,11 @@ This engine gives neither number formats nor error cells: an error cell is blank
 process, because a sparse sheet can exhaust its memory.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from itertools import islice
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from schemas.errors import DeliveryError
@@ -56,7 +56,7 @@ def _without_python(stream: IO[bytes]) -> IO[bytes] | str:
         path = f"/proc/self/fd/{stream.fileno()}"
     except OSError:  # in memory
         return stream
-    return path if os.path.exists(path) else stream
+    return path if Path(path).exists() else stream
 
 
 def _blocks(sheet: "CalamineSheet", opened: OpenSheet, skipped: int, height: int) -> Iterator[SheetBlock]:
