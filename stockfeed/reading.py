@@ -119,7 +119,7 @@ def _opened(path: Path, name: str, options: ReaderOptions) -> "Iterator[Iterator
 def _checked_at_last(
     process: "ReadingProcess", batches: "Iterator[RawBatch]", request: dict[str, Any], limits: Limits
 ) -> "Generator[RawBatch, None, None]":
-    """Yield the batches. A file of which the parser dies is given to another child, which checks it before it is parsed.
+    """Yield the batches. A file whose parser runs out of memory is given to another child, which checks it before it is parsed.
 
     The two work at once where that is allowed, and which of them comes to its end first must not change what is told.
     """
@@ -129,7 +129,7 @@ def _checked_at_last(
             begun = True
             yield batch
     except DeliveryError:
-        if begun or not process.has_crashed or request["format"] != "spreadsheet":
+        if begun or not process.ran_out_of_memory or request["format"] != "spreadsheet":
             raise
     else:
         return

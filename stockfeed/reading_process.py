@@ -85,7 +85,7 @@ class ReadingProcess:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.has_crashed = False  # or ran out of memory: not for time, nor for a full disk
+        self.ran_out_of_memory = False
         self._stderr = folder / "stderr.txt"
         self._waited = 0.0
         self._buffer = bytearray()
@@ -188,8 +188,8 @@ class ReadingProcess:
                 "Free some space, or set TMPDIR to a larger disk; it is tried again.",
                 said,
             )
-        self.has_crashed = True
         if any(words in said.lower() for words in _OUT_OF_MEMORY):
+            self.ran_out_of_memory = True
             return self._over("memory_bytes", f"reading takes over {self._limits.memory_bytes} bytes of memory")
         if code < 0:
             return self._crashed(f"it was stopped by the signal {signal.Signals(-code).name}")
