@@ -4,13 +4,13 @@ Never parses a workbook or an archive in this process, and never lets a child pr
 """
 
 from collections.abc import Collection, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, DeliveryError
 from schemas.feed_config import TypedSection
 from stockfeed.reading_process import reading_process
 from transforms.formats.content import ARCHIVE_HEAD, archive_kind
@@ -20,6 +20,7 @@ from transforms.formats.registry import find, load_reader, options_model
 
 if TYPE_CHECKING:
     from schemas.records import RawBatch
+    from stockfeed.reading_process import ReadingProcess
 
 UNPACKED = "unpacked"  # the file that a child writes which only unpacks
 
@@ -108,5 +109,29 @@ def _opened(path: Path, name: str, options: ReaderOptions) -> "Iterator[Iterator
             if isinstance(batches, Generator):
                 batches.close()  # and with it the file
         return
+    request = _request(path, name, options)
     with reading_process() as process:
-        yield process.batches(_request(path, name, options), options.limits)
+        batches = process.batches(request, options.limits)  # asked before the first batch is
+        with closing(_checked_at_last(process, batches, request, options.limits)) as told:
+            yield told
+
+
+def _checked_at_last(
+    process: "ReadingProcess", batches: "Iterator[RawBatch]", request: dict[str, Any], limits: Limits
+) -> "Generator[RawBatch, None, None]":
+    """Yield the batches. A file whose parser runs out of memory is given to another child, which checks it before it is parsed.
+
+    The two work at once where that is allowed, and which of them comes to its end first must not change what is told.
+    """
+    begun = False
+    try:
+        for batch in batches:
+            begun = True
+            yield batch
+    except DeliveryError:
+        if begun or not process.ran_out_of_memory or request["format"] != "spreadsheet":
+            raise
+    else:
+        return
+    with reading_process() as another:
+        yield from another.batches({**request, "check_first": True}, limits)

@@ -28,6 +28,7 @@ from schemas.errors import ConfigError, DeliveryError
 from schemas.records import RawBatch, Reader
 from stockfeed.reading_process import FOLDER
 from transforms.formats.archives import unpack
+from transforms.formats.beside import AT_ONCE
 from transforms.formats.limits import Limits
 from transforms.formats.options import ReaderOptions
 from transforms.formats.registry import load_reader, options_model
@@ -46,7 +47,7 @@ def main() -> None:
     leave_the_network()
     line = sys.stdin.buffer.readline()
     if not line:
-        _remove_the_folder()  # the parent died before it asked for anything
+        remove_the_folder()  # the parent died before it asked for anything
         return
     request: dict[str, Any] = json.loads(line)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
@@ -56,6 +57,7 @@ def main() -> None:
     reader = load_reader(request["format"])
     gc.freeze()  # what is loaded stays: no search for garbage looks at it again
     gc.set_threshold(_NEW_OBJECTS)
+    AT_ONCE.set("check_first" not in request)
     limits = TypeAdapter(Limits).validate_python(request["limits"])
     limit_this_process(limits, written=limits.unpacked_bytes if options.archive != "none" else 0)
     try:
@@ -166,13 +168,13 @@ def _end_with_the_parent() -> None:
     """Leave as soon as the parent closes our standard input, by dying or on purpose."""
     while os.read(0, 1):
         continue
-    _remove_the_folder()
+    remove_the_folder()
     os._exit(0)
 
 
-def _remove_the_folder() -> None:
+def remove_the_folder() -> None:
     """Remove what a parent that was killed cannot: the folder of this process, where it unpacks."""
-    folder = Path(tempfile.gettempdir())
+    folder = Path(os.environ.get("TMPDIR", ""))  # not tempfile's: on a full disk that is another one, or an error
     if folder.name.startswith(FOLDER):
         shutil.rmtree(folder, ignore_errors=True)
 

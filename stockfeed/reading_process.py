@@ -85,6 +85,7 @@ class ReadingProcess:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.ran_out_of_memory = False
         self._stderr = folder / "stderr.txt"
         self._waited = 0.0
         self._buffer = bytearray()
@@ -141,7 +142,8 @@ class ReadingProcess:
         self._process.wait(_EXIT_SECONDS)
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            pipe.close()
+            with suppress(BrokenPipeError):  # a request that never arrived: closing tries to send it once more
+                pipe.close()
 
     def _write(self, request: bytes) -> None:
         """Send the request; the pipe stays open, because its end tells the child that this process is gone."""
@@ -187,6 +189,7 @@ class ReadingProcess:
                 said,
             )
         if any(words in said.lower() for words in _OUT_OF_MEMORY):
+            self.ran_out_of_memory = True
             return self._over("memory_bytes", f"reading takes over {self._limits.memory_bytes} bytes of memory")
         if code < 0:
             return self._crashed(f"it was stopped by the signal {signal.Signals(-code).name}")

@@ -92,7 +92,7 @@ def test_processor_time_beyond_the_limit_ends_the_process():
 
 def child_of(batches):
     """The child process behind a generator of batches."""
-    return batches.gi_frame.f_locals["batches"].gi_frame.f_locals["self"]
+    return batches.gi_frame.f_locals["batches"].gi_frame.f_locals["process"]
 
 
 def test_a_child_that_hangs_is_a_limit_and_is_gone(tmp_path):

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import textwrap
 import time
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -16,7 +17,8 @@ import pytest
 from schemas.errors import ConfigError, DeliveryError
 from schemas.feed_config import TypedSection
 from stockfeed.reading import opened_batches, read_batches
-from stockfeed.reading_process import started_ahead
+from stockfeed.reading_child import remove_the_folder
+from stockfeed.reading_process import ReadingProcess, started_ahead
 
 
 def workbook(path: Path, rows: int = 2, far_cell: str | None = None) -> Path:
@@ -86,6 +88,26 @@ def test_the_child_starts_before_the_first_batch_is_asked_for_and_ends_without_i
         assert sum(batch.frame.height for batch in batches) == 2
     with opened_batches(path, TypedSection(type="spreadsheet")):
         assert children()
+    assert not children()
+
+
+@pytest.mark.parametrize("name", [b"stock.xls", b"stock.xlsb", b"stock.ods", b"st\xffck \n'.xlsx", b"-stock"])
+@pytest.mark.parametrize("engine", ["openpyxl", "calamine"])
+def test_the_content_says_which_workbook_it_is_and_never_its_name(tmp_path, name, engine):
+    path = workbook(tmp_path / "stock.xlsx").rename(tmp_path / os.fsdecode(name))
+    assert sum(batch.frame.height for batch in read_batches(path, TypedSection(type="spreadsheet", engine=engine))) == 2
+
+
+def test_what_the_check_refuses_is_told_also_of_a_file_that_its_parser_dies_of_first(tmp_path):
+    """The check comes to the DTD when the parser has long asked for more memory than there is."""
+    path = workbook(tmp_path / "stock.xlsx", far_cell="XFD1048576")
+    died = refused(path, type="spreadsheet", engine="calamine")
+    assert (died.code, "memory_bytes" in died.message) == ("FILE-LIMIT", True)
+    with zipfile.ZipFile(path, "a") as package:
+        package.writestr("media.bin", os.urandom(30_000_000))
+        package.writestr("last.xml", '<!DOCTYPE a [<!ENTITY b "c">]><a/>')
+    found = refused(path, type="spreadsheet", engine="calamine")
+    assert (found.code, "DTD" in found.message) == ("FILE-UNREADABLE", True)
     assert not children()
 
 
@@ -276,6 +298,30 @@ def test_a_child_started_ahead_does_not_outlive_a_killed_parent(tmp_path):
     assert_nothing_outlives(program, tmp_path, tmp_path)
 
 
+def test_a_full_disk_does_not_keep_the_folder_of_a_child_that_is_left_alone(tmp_path, monkeypatch):
+    """The child asks for no place where it could write: it would be told another one, and none at all where all disks are full."""
+    folder = tmp_path / "stockfeed-reading-x"
+    folder.mkdir()
+    (folder / "unpacked").write_bytes(b"sku")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    remove_the_folder()
+    assert [left.name for left in tmp_path.iterdir()] == ["elsewhere"]
+
+
+@pytest.mark.parametrize("kept", ["reading", "stockfeed-reading-link"])
+def test_a_child_that_is_left_alone_removes_nothing_but_its_folder(tmp_path, monkeypatch, kept):
+    (tmp_path / "reading").mkdir()
+    (tmp_path / "reading/ours.csv").write_bytes(b"sku")
+    (tmp_path / "stockfeed-reading-link").symlink_to(tmp_path / "reading")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / kept))
+    remove_the_folder()
+    monkeypatch.delenv("TMPDIR")
+    remove_the_folder()
+    assert (tmp_path / "reading/ours.csv").exists()
+
+
 def assert_nothing_outlives(program: str, path: Path, folder: Path) -> None:
     """Kill a parent once it has told its child; neither that nor its folder must stay."""
     (folder / "tmp").mkdir()
@@ -290,6 +336,19 @@ def assert_nothing_outlives(program: str, path: Path, folder: Path) -> None:
     os.close(gone)
     assert ended, "the child still runs"
     assert not list((folder / "tmp").iterdir())
+
+
+def test_a_child_that_dies_just_before_it_is_asked_is_a_crash_with_its_reason(tmp_path, monkeypatch):
+    path = workbook(tmp_path / "stock.xlsx")
+    with started_ahead():
+        (ahead,) = children()
+        gone = os.pidfd_open(ahead)
+        os.kill(ahead, signal.SIGKILL)
+        assert select.select([gone], [], [], 20)[0]
+        os.close(gone)
+        monkeypatch.setattr(ReadingProcess, "is_alive", lambda _process: True)  # as it was when that was looked at
+        assert "SIGKILL" in refused(path, type="spreadsheet").message
+    assert not children()
 
 
 def test_an_unclosed_quote_is_refused_in_place_without_a_child(tmp_path):

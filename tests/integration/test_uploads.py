@@ -6,9 +6,11 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 
 import httpx
@@ -243,6 +245,34 @@ def test_slow_pushes_of_one_feed_leave_room_for_the_others(opened):
             assert line.recv(1000).startswith(b"HTTP/1.1 20")
     assert push(client).status_code == 201
     assert len(world.query("SELECT * FROM delivery")) >= 3
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset", "refused", "fault", "silent"])
+def test_a_push_gives_its_place_back_however_it_ends(opened, monkeypatch, fault):
+    _, client = opened
+    if fault == "fault":
+        monkeypatch.setattr("stockfeed.web.uploads.receive", lambda *_: 1 // 0)
+    if fault == "silent":
+        monkeypatch.setattr("stockfeed.web.uploads.IDLE_SECONDS", 0.2)
+    for _ in range(MOST_AT_ONCE + 1):
+        if fault == "refused":
+            assert push(client, Content_Digest="sha-256=:" + base64.b64encode(bytes(32)).decode() + ":").status_code == 422
+        elif fault == "fault":
+            assert push(client).status_code == 500
+        else:
+            with socket.create_connection(("127.0.0.1", client.port), timeout=20) as line:
+                line.sendall(HEAD + CSV)
+                if fault == "silent":
+                    assert not line.recv(1000).startswith(b"HTTP/1.1 429")
+                if fault == "reset":
+                    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    monkeypatch.undo()
+    for _ in range(100):
+        answer = push(client)
+        if answer.status_code != 429:
+            break
+        time.sleep(0.05)  # until the server has seen what the lines' ends say
+    assert answer.status_code == 201
 
 
 def test_a_digest_that_does_not_fit_records_nothing(opened):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from itertools import islice
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from schemas.errors import DeliveryError
@@ -30,8 +31,7 @@ def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
     from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
     try:
-        name = getattr(stream, "name", None)  # by its name, a file is read without Python, and beside it
-        book = CalamineWorkbook.from_object(name if isinstance(name, str) else stream)
+        book = CalamineWorkbook.from_object(_without_python(stream))
         tables = [s for s in book.sheets_metadata if s.typ == SheetTypeEnum.WorkSheet]
         sheets = tuple(Sheet(s.name, s.visible == SheetVisibleEnum.Visible) for s in tables)
         opened = OpenSheet(choose_sheet(sheets, options), sheets, "calamine")
@@ -45,6 +45,18 @@ def open_calamine(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
         ) from error
     opened.by_block = lambda skipped, height: _blocks(sheet, opened, skipped, height)
     return opened
+
+
+def _without_python(stream: IO[bytes]) -> IO[bytes] | str:
+    """Return a path at which the parser itself opens the very file of `stream`, and so reads it beside Python; else the stream.
+
+    Never the file's own name: the parser believes what that ends with, and cannot open every one.
+    """
+    try:
+        path = f"/proc/self/fd/{stream.fileno()}"
+    except OSError:  # in memory
+        return stream
+    return path if Path(path).exists() else stream
 
 
 def _blocks(sheet: "CalamineSheet", opened: OpenSheet, skipped: int, height: int) -> Iterator[SheetBlock]:

@@ -5,7 +5,7 @@ from threading import Event
 import pytest
 
 from schemas.errors import DeliveryError
-from transforms.formats.beside import after
+from transforms.formats.beside import AT_ONCE, after
 
 
 def refuse():
@@ -41,3 +41,15 @@ def test_the_checks_error_comes_before_the_works():
 def test_an_error_of_the_work_is_raised_when_the_check_has_passed():
     with pytest.raises(ValueError, match="not what a workbook holds"):
         after(lambda: None, broken)
+
+
+def test_work_that_may_end_the_process_begins_when_the_check_has_passed():
+    done = list[str]()
+    before = AT_ONCE.set(False)
+    try:
+        assert after(lambda: done.append("check"), lambda: done.append("work") or "sheet") == "sheet"
+        with pytest.raises(DeliveryError, match="a DTD"):
+            after(refuse, lambda: done.append("not this"))
+    finally:
+        AT_ONCE.reset(before)
+    assert done == ["check", "work"]
