@@ -32,6 +32,7 @@ from schemas.transfer import Fetched, Seen
 
 _FILES = ("csv", "tsv", "txt", "xls", "xlsx", "xlsm", "xlsb", "ods", "zip", "gz", "bz2", "xz", "zst", "xml", "json", "edi", "x12")
 _DAY = timedelta(days=1)
+_PATIENCE = timedelta(days=3)  # with a link whose server cannot answer: a weekend, and the mails behind it wait no longer
 _MOST_TOLD = 20  # mails of one poll that were left, with why
 _LOOKED_AT = 100  # mails whose headers are fetched together
 
@@ -247,7 +248,7 @@ class ImapSource:
     def _linked(self, mail: _Mail, read: ReadMail, feed: Feed, folder: Path) -> Iterator[Fetched]:
         options = self._options
         chosen = (options.links, options.pattern, options.max_size, options.links_private)
-        last_try = self._now() - mail.received_at > _DAY
+        last_try = self._now() - mail.received_at > _PATIENCE
         for number, found in enumerate(fetch_links(read.text, chosen, feed, folder, last_try=last_try), 1):
             yield _arrival(mail, found.path, f"link {number}", found.name, (*mail.findings, *found.findings))
 

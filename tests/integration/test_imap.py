@@ -298,10 +298,10 @@ def test_a_dead_link_is_a_delivery_to_reject(world, web):
     assert [(f.code, f.severity) for f in got.findings] == [("MAIL-LINK", "reject")]
 
 
-def test_a_link_whose_server_cannot_answer_is_tried_for_a_day_and_then_rejected(world, web):
+def test_a_link_whose_server_cannot_answer_is_tried_for_three_days_and_then_rejected(world, web):
     link = {"links": [f"127.0.0.1:{web.port}"], "links_private": True}
     world.server.deliver(linking(web.url("/later.csv")), at=world.clock.at.timestamp())
-    world.clock.at += timedelta(hours=23)
+    world.clock.at += timedelta(hours=71)
     with pytest.raises(TransientError):
         world.fetch(**link)
     world.clock.at += timedelta(hours=2)
