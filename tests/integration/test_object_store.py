@@ -100,7 +100,7 @@ def test_a_move_that_was_stopped_between_copy_and_deletion_is_finished(store):
 
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_store_that_cannot_answer_now_is_asked_again_later(store, status):
-    store.bucket.refuses = web_server.reply(status, b"<Error><Code>SlowDown</Code></Error>")
+    store.bucket.before = lambda _request: web_server.reply(status, b"<Error><Code>SlowDown</Code></Error>")
     with pytest.raises(TransientError):
         store.fetch()
 
