@@ -48,7 +48,7 @@ class AzureBlobs(AzureBlobFileSystem):  # type: ignore[misc]  # fsspec and adlfs
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        return path.strip("/")  # as an address, "a#1.csv" would be "a"
+        return path.strip("/")  # it is no address: "?" and "#" are letters of a name
 
     def split_path(self, path: str, *_delimiter: str, **_others: Any) -> tuple[str, str, None]:
         """Return container, name and no version."""

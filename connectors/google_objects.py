@@ -30,9 +30,9 @@ def account(key: Mapping[str, Any]) -> service_account.Credentials:
 class GoogleObjects(GCSFileSystem):  # type: ignore[misc]  # fsspec and gcsfs have no types
     """The file system. An object's time is that of its content: `updated` also moves when Google changes its storage class."""
 
-    def __init__(self, *, times: StoreTimes, ca_file: str | None, endpoint_url: str = ADDRESS, **others: Any) -> None:
+    def __init__(self, *, times: StoreTimes, ca_file: str | None, endpoint_url: str | None = None, **others: Any) -> None:
         seconds = aiohttp.ClientTimeout(total=None, connect=times.connect, sock_connect=times.connect, sock_read=times.idle)
-        super().__init__(requests_timeout=seconds, endpoint_url=endpoint_url, **others)
+        super().__init__(requests_timeout=seconds, endpoint_url=endpoint_url or ADDRESS, **others)
         self._ca_file = ca_file
         if self.credentials.credentials is not None:
             _bind(self.credentials.credentials, times.idle, ca_file)

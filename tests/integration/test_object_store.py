@@ -41,25 +41,6 @@ def store(tmp_path):
         yield Store(tmp_path, stack)
 
 
-def test_a_listing_of_several_pages_is_read_to_its_end(store):
-    store.bucket.page = 3
-    for number in range(10):
-        put(store.outside, f"{number}.csv", b"x", LONG_AGO + timedelta(minutes=number))
-    assert [got.name for got in store.fetch()] == [f"{number}.csv" for number in range(10)]
-
-
-def test_only_what_lies_directly_under_the_prefix_is_fetched(store):
-    (store.outside / "export/old").mkdir(parents=True)
-    for name in ("a.csv", "export/b.csv", "export/old/c.csv", "export2.csv"):
-        put(store.outside, name)
-    assert [got.name for got in store.fetch(path="nordwind/export/")] == ["b.csv"]
-
-
-def test_an_absent_bucket_is_a_mistake(store):
-    with pytest.raises(ConfigError, match="no bucket elsewhere"):
-        store.fetch(path="elsewhere/export")
-
-
 def test_without_a_connection_a_closed_bucket_says_what_is_missing(store, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", store.server.url("/").rstrip("/"))
     monkeypatch.setenv("AWS_CA_BUNDLE", store.connection.extra["ca_file"])

@@ -23,7 +23,8 @@ class BucketFolder:
     before: Callable[[Request], bytes | None] = lambda _request: None
     unknown: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)  # one word for each request that was answered
-    _versions: dict[Path, list[tuple]] = field(default_factory=dict)
+    _versions: dict[Path, tuple] = field(default_factory=dict)  # what each file was when it got which number
+    _last: int = 0
 
     def answer(self) -> Answer:
         return self._answer
@@ -53,11 +54,12 @@ class BucketFolder:
         return [(entry, entry not in keys) for entry in page], len(rest) > len(page)
 
     def version(self, path: Path) -> int:
-        """Return a number that grows with each new content of a file, be it of the same size and time."""
-        known, now = self._versions.setdefault(path, []), (md5(path), path.stat().st_mtime_ns)
-        if not known or known[-1] != now:
-            known.append(now)
-        return int(path.stat().st_mtime) * 1_000_000 + len(known)
+        """Return a number that no other content has had, be it of the same size and time, or of another file."""
+        now = (md5(path), path.stat().st_mtime_ns)
+        if self._versions.get(path, ())[:2] != now:
+            self._last += 1
+            self._versions[path] = (*now, 1_700_000_000_000_000 + self._last)
+        return self._versions[path][2]
 
     def cut(self, head: bytes, content: Iterator[bytes]) -> Iterator[bytes]:
         """Give an answer with content, up to `end_at`."""

@@ -160,7 +160,7 @@ class GoogleBucket(BucketFolder):
             "contentType": "text/csv",
             "storageClass": "STANDARD",
             "size": str(path.stat().st_size),
-            "crc32c": b64encode(google_crc32c.value(path.read_bytes()).to_bytes(4, "big")).decode(),
+            "crc32c": b64encode(_crc32c(path)).decode(),
             "etag": b64encode(f"{generation}/{name in self.touched}".encode()).decode(),  # of the generation and its metadata
             "timeCreated": _time(created),
             "updated": _time(changed),
@@ -210,6 +210,13 @@ def _granted(request: Request) -> bytes:
     if not right:
         return _json({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}, 400)
     return _json({"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"})
+
+
+def _crc32c(path: Path) -> bytes:
+    checksum = google_crc32c.Checksum()
+    for piece in content(path):
+        checksum.update(piece)
+    return checksum.digest()
 
 
 def _unpadded(text: str) -> bytes:

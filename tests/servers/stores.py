@@ -51,9 +51,9 @@ def running(scheme: str, tmp_path: Path, stack: ExitStack) -> FakeStore:
 
 def with_key(scheme: str, login: Connection, token_uri: str) -> Connection:
     """Return the connection with what its store wants beside login and password."""
-    if scheme == "s3":
+    if scheme == "s3" and login.extra:
         return replace(login, extra={**login.extra, "region": object_server.REGION})
-    if scheme == "az" or not login.extra:
+    if scheme != "gs" or not login.extra:
         return login
     key_id = login.password.reveal() if login.password else CANARY
     text = google_bucket.key_file(token_uri, f"{login.login}@nordwind.example", key_id)
