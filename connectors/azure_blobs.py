@@ -16,7 +16,8 @@ from fsspec.asyn import sync_wrapper
 from connectors.object_folder import BusyStoreError, NoBucketError, StoreTimes
 
 #: One more try after a second for what the store itself says is passing; a silent server is not asked again.
-_RETRIES = {"retry_total": 1, "retry_read": 0, "retry_connect": 1, "initial_backoff": 1, "random_jitter_range": 0}
+_RETRIES = {"retry_total": 1, "retry_read": 0, "retry_connect": 0}
+_PAUSE = {"initial_backoff": 1, "increment_base": 0, "random_jitter_range": 0}
 _LOOK = 0.25  # seconds between two looks at a copy
 
 
@@ -34,7 +35,7 @@ class AzureBlobs(AzureBlobFileSystem):  # type: ignore[misc]  # fsspec and adlfs
         **others: Any,
     ) -> None:
         waits = {"connection_timeout": times.connect, "read_timeout": times.idle}
-        self._client = {**_RETRIES, **waits, "connection_verify": ca_file or True}
+        self._client: dict[str, Any] = {**_RETRIES, **_PAUSE, **waits, "connection_verify": ca_file or True}
         self._sas = sas
         self._login = _identity() if machine else AzureNamedKeyCredential(others["account_name"], key) if key else None
         super().__init__(credential=self._login, anon=True, **waits, **others)
@@ -84,7 +85,7 @@ class AzureBlobs(AzureBlobFileSystem):  # type: ignore[misc]  # fsspec and adlfs
         async with self.service_client.get_container_client(container) as client:
             copied = client.get_blob_client(target)
             try:
-                state = (await copied.start_copy_from_url(client.get_blob_client(source).url))["copy_status"]
+                state: object = (await copied.start_copy_from_url(client.get_blob_client(source).url))["copy_status"]
                 while state == "pending":
                     await asyncio.sleep(_LOOK)
                     state = (await copied.get_blob_properties()).copy.status
@@ -100,4 +101,3 @@ def _identity() -> Any:
     from azure.identity.aio import DefaultAzureCredential
 
     return DefaultAzureCredential()
-

@@ -3,7 +3,6 @@
 import json
 import sys
 from contextlib import ExitStack
-from datetime import timedelta
 
 import pytest
 
@@ -14,7 +13,7 @@ from schemas.errors import ConfigError, CredentialsError, TransientError
 from schemas.transfer import Seen
 from tests.servers import object_server, web_server
 from tests.servers.certificates import Authority, server_context
-from tests.servers.feeds import CANARY, LONG_AGO, Clock, feed, fetch, put
+from tests.servers.feeds import CANARY, Clock, feed, fetch, put
 
 
 class Store:

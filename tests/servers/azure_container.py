@@ -6,13 +6,14 @@ service SAS of a container. Requests and parameters that no client of ours sends
 
 import hashlib
 import hmac
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from tests.servers.bucket_folder import BucketFolder, asked_range, content, md5
@@ -24,9 +25,9 @@ KEY = CANARY  # as base64 it is read without its hyphens
 _SAS = ("sp", "st", "se", "sr", "spr", "sv", "sig", "sip")
 _LIST = {"restype", "comp", "prefix", "delimiter", "marker", "maxresults", "include"}
 _SIGNED = (
-    "content-encoding content-language content-length content-md5 content-type date if-modified-since if-match if-none-match "
-    "if-unmodified-since range"
-).split()
+    *("content-encoding", "content-language", "content-length", "content-md5", "content-type", "date", "if-modified-since"),
+    *("if-match", "if-none-match", "if-unmodified-since", "range"),
+)
 _PERMISSION = {"list": "l", "get": "r", "properties": "r", "delete": "d", "copy": "w", "put": "w"}
 
 
@@ -52,22 +53,20 @@ class AzureContainer(BucketFolder):
             return iter([error(*problem, request)])
         if container != CONTAINER:
             return iter([error(404, "ContainerNotFound", request)])
-        if route == "list":
-            return iter([self._listed(query)])
-        path = self.path(name)
-        if route in {"copy", "put"}:
-            return iter([getattr(self, f"_{route}")(path, request)])
-        if path.is_symlink() or not path.is_file():
+        return iter([self._listed(query)]) if route == "list" else self._of_a_blob(route, self.path(name), request)
+
+    def _of_a_blob(self, route: str, path: Path, request: Request) -> Iterator[bytes]:
+        if route not in {"copy", "put"} and (path.is_symlink() or not path.is_file()):
             return iter([error(404, "BlobNotFound", request)])
-        if route == "get":
-            return self._get(path, request)
-        return iter([getattr(self, f"_{route}")(path, request)])
+        return self._get(path, request) if route == "get" else iter([getattr(self, f"_{route}")(path, request)])
 
     def _refusal(self, route: str, request: Request, query: dict[str, str]) -> tuple[int, str] | None:
         given = request.headers.get("authorization", "")
         if "sig" in query:
             right = sas_is_right(query) and _PERMISSION[route] in query["sp"]
-            return None if right else (403, "AuthenticationFailed" if not sas_is_right(query) else "AuthorizationPermissionMismatch")
+            return (
+                None if right else (403, "AuthenticationFailed" if not sas_is_right(query) else "AuthorizationPermissionMismatch")
+            )
         if not given:
             right = self.open_to_all and route in {"list", "get", "properties"}
             return None if right else (401, "NoAuthenticationInformation")
@@ -78,7 +77,7 @@ class AzureContainer(BucketFolder):
         after, most = unquote(query.get("marker", "")), int(query.get("maxresults", "5000"))
         entries, more = self.listing(query.get("prefix", ""), query.get("delimiter", ""), after, most)
         blobs = [_prefix(name) if is_prefix else self._entry(name) for name, is_prefix in entries]
-        marker = f"<NextMarker>{escape(entries[-1][0])}</NextMarker>" if more else "<NextMarker />"
+        marker = f"<NextMarker>{quote(entries[-1][0])}</NextMarker>" if more else "<NextMarker />"
         told = f'<EnumerationResults ServiceEndpoint="https://127.0.0.1/" ContainerName="{CONTAINER}">'
         body = f'<?xml version="1.0" encoding="utf-8"?>{told}<Blobs>{"".join(blobs)}</Blobs>{marker}</EnumerationResults>'
         return reply(200, body.encode(), Content_Type="application/xml", x_ms_version="2025-01-05")
@@ -89,7 +88,7 @@ class AzureContainer(BucketFolder):
         fields = "".join(f"<{n}>{told[n]}</{n}>" if n in told else f"<{n} />" for n in names)
         fields += f"<Creation-Time>{told['x-ms-creation-time']}</Creation-Time><Etag>{told['ETag'][1:-1]}</Etag>"
         fields += "<BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier><LeaseStatus>unlocked</LeaseStatus>"
-        return f"<Blob><Name>{escape(name)}</Name><Properties>{fields}</Properties><Metadata /><OrMetadata /></Blob>"
+        return f"<Blob>{_name(name)}<Properties>{fields}</Properties><Metadata /><OrMetadata /></Blob>"
 
     def _properties(self, path: Path, _request: Request) -> bytes:
         told, name = self._told(path), path.relative_to(self.root).as_posix()
@@ -97,7 +96,11 @@ class AzureContainer(BucketFolder):
             source, left = self._copying[name]
             if left == 0:
                 path.write_bytes(self.path(source).read_bytes() if self.path(source).is_file() else b"")
-            told |= {"x-ms-copy-status": "success" if left <= 0 else "pending", "x-ms-copy-id": "1", "x-ms-copy-source": "https://s"}
+            told |= {
+                "x-ms-copy-status": "success" if left <= 0 else "pending",
+                "x-ms-copy-id": "1",
+                "x-ms-copy-source": "https://s",
+            }
             self._copying[name] = (source, left - 1)
         length = told.pop("Content-Length")
         return reply(200, content_length=length, **told)
@@ -193,13 +196,13 @@ def _route(request: Request, query: dict[str, str]) -> str | None:
 
 def _string_to_sign(request: Request, query: dict[str, str]) -> str:
     """Return what "Authorize with Shared Key" says is signed (2015-02-21 and later: a length of 0 is left out)."""
-    values = ["" if (name, request.headers.get(name)) == ("content-length", "0") else request.headers.get(name, "") for name in _SIGNED]
+    told = {name: value for name, value in request.headers.items() if (name, value) != ("content-length", "0")}
     marked = sorted((name, value) for name, value in request.headers.items() if name.startswith("x-ms-"))
     resource = f"/{ACCOUNT}{urlsplit(request.target).path}"
     return "\n".join(
         [
             request.method,
-            *values,
+            *(told.get(name, "") for name in _SIGNED),
             *(f"{name}:{value}" for name, value in marked),
             resource,
             *(f"{name.lower()}:{value}" for name, value in sorted(query.items())),
@@ -212,4 +215,11 @@ def _signature(text: str) -> str:
 
 
 def _prefix(name: str) -> str:
-    return f"<BlobPrefix><Name>{escape(name)}</Name></BlobPrefix>"
+    return f"<BlobPrefix>{_name(name)}</BlobPrefix>"
+
+
+def _name(name: str) -> str:
+    """Return the element; a name that XML cannot hold is encoded, and says so (version 2021-02-12 and later)."""
+    if re.search("[\x00-\x08\x0b-\x1f\ufffe\uffff]", name):
+        return f'<Name Encoded="true">{quote(name)}</Name>'
+    return f"<Name>{escape(name)}</Name>"

@@ -38,7 +38,7 @@ class BucketFolder:
         """Give the whole answer in one or more parts."""
         raise NotImplementedError
 
-    def keys(self) -> list[str]:
+    def all_keys(self) -> list[str]:
         files = (p for p in self.root.rglob("*") if p.is_file() and not p.is_symlink())
         return sorted(fsencode(p.relative_to(self.root)).decode("utf-8", "replace") for p in files)
 
@@ -47,7 +47,7 @@ class BucketFolder:
 
     def listing(self, prefix: str, delimiter: str, after: str, most: int) -> tuple[list[tuple[str, bool]], bool]:
         """Return (name, whether it stands for all keys that begin so) of the entries behind `after`, and whether more follow."""
-        keys = [key for key in self.keys() if key.startswith(prefix)]
+        keys = [key for key in self.all_keys() if key.startswith(prefix)]
         entries = dict.fromkeys(_rolled_up(key, prefix, delimiter) for key in keys)
         rest = [entry for entry in entries if entry > after]
         page = rest[: min(self.page, most)]

@@ -63,13 +63,11 @@ class GoogleBucket(BucketFolder):
             if found and method == request.method and not query.keys() - _PARAMETERS.get(route, set()):
                 self.asked.append(route)
                 names = {name: unquote(value) for name, value in found.groupdict().items()}
-                return self._routed(route, request, names, query)
+                return iter([_granted(request)]) if route == "token" else self._routed(route, request, names, query)
         self.unknown.append(f"{request.method} {request.target}")
         return iter([error(400, "invalid", "Unknown request.")])
 
     def _routed(self, route: str, request: Request, names: dict[str, str], query: dict[str, str]) -> Iterator[bytes]:
-        if route == "token":
-            return iter([_granted(request)])
         if (problem := self._refusal(route, request)) is not None:
             return iter([problem])
         if names["bucket"] != BUCKET:
@@ -83,8 +81,8 @@ class GoogleBucket(BucketFolder):
             return self._media(path, request)
         return iter([getattr(self, f"_{route}")(path, names, query)])
 
-    def keys(self) -> list[str]:
-        return [key for key in super().keys() if not {"\r", "\n"} & set(key)]  # no name of an object has them
+    def all_keys(self) -> list[str]:
+        return [key for key in super().all_keys() if not {"\r", "\n"} & set(key)]  # no name of an object has them
 
     def _refusal(self, route: str, request: Request) -> bytes | None:
         given, needed = request.headers.get("authorization"), f"storage.objects.{_NEEDS[route]}"
