@@ -45,6 +45,7 @@ class GoogleObjects(GCSFileSystem):  # type: ignore[misc]  # fsspec and gcsfs ha
 
     async def _request(self, method: str, path: str, *args: str, **rest: Any) -> tuple[int, Any, Any, bytes]:
         """Return what `GCSFileSystem._request` does, after two tries at most; a server that is silent is not asked again."""
+        await self._token()
         try:
             return await self._once(method, path, *args, **rest)
         except TimeoutError:
@@ -60,7 +61,6 @@ class GoogleObjects(GCSFileSystem):  # type: ignore[misc]  # fsspec and gcsfs ha
 
     async def _once(self, method: str, path: str, *args: str, **rest: Any) -> tuple[int, Any, Any, bytes]:
         sent = {name: rest.pop(name, None) for name in ("json", "data", "headers", "cache_type", "cache_source")}
-        await self._token()
         session = await self._set_session()
         async with session.request(
             method,

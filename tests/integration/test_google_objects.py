@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_a_key_is_not_sent_to_a_token_server_without_https(store):
 
 
 def test_a_token_server_that_cannot_answer_now_is_no_mistake_in_the_key(store, monkeypatch):
-    monkeypatch.setattr("google.auth._exponential_backoff._DEFAULT_INITIAL_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr("google.auth._exponential_backoff.time", SimpleNamespace(sleep=lambda _seconds: None))
     busy = web_server.reply(503, b'{"error": "temporarily_unavailable"}')
     store.bucket.before = lambda request: busy if request.target == "/token" else None
     with pytest.raises(TransientError, match="token server cannot answer now"):
