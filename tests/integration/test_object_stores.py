@@ -51,7 +51,7 @@ def test_an_empty_bucket_and_an_absent_prefix_have_nothing_new(store):
 
 
 def test_names_with_spaces_signs_and_letters_of_other_languages_are_read_and_cleared(store):
-    names = {"Größe 1.csv", "a#1.csv", "b?versionid=2.csv", "c+d%20e.csv", "f&g=h.csv", "日本.csv"}
+    names = {"Größe #1.csv", "b?versionid=2&g=h.csv", "c+d%20日本.csv"}
     for name in names:
         put(store.root, name)
     source, of = store.load(after="move", move_to="done it")
@@ -185,17 +185,19 @@ def test_a_store_that_drips_is_left_when_the_time_for_a_file_is_over(store):
 
 def test_memory_does_not_grow_with_the_object(store, monkeypatch):
     monkeypatch.setattr("connectors.object_folder._PIECE", 1 << 17)
-    peaks = []
-    for size in (1, 8 << 20):
-        put(store.root, "stock.csv", b"x" * size)
+    put(store.root, "stock.csv", b"x" * (6 << 20))
+    folder = store.load()[0]._folder()
+    with folder.open("stock.csv", 6 << 20) as read:
+        size = len(read(0))
         tracemalloc.start()
         try:
-            [got] = store.fetch()
-            peaks.append(tracemalloc.get_traced_memory()[1])
+            while piece := read(0):
+                size += len(piece)
+            peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        assert got.size == size
-    assert peaks[1] - peaks[0] < 2 << 20
+    assert size == 6 << 20
+    assert peak < 2 << 20
 
 
 def test_what_was_seen_is_known_again(store):
