@@ -66,6 +66,7 @@ class ObjectStoreSource:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._options, self._connection, self._sleep, self._now = options, connection, sleep, now
+        self._opened: ObjectFolder | None = None
 
     def fetch(self, feed: Feed, seen: Seen, spool: Path) -> Iterator[Fetched]:
         """Yield each new object, oldest first, downloaded into `spool`; see `protocols.Source`."""
@@ -84,8 +85,10 @@ class ObjectStoreSource:
         return self._options.answers_to is not None and put_answer(self._folder(), self._options, name, content)
 
     def _folder(self) -> ObjectFolder:
-        store = open_store(self._options, self._connection)
-        return ObjectFolder(store, self._options.store, self._options.path, self._connection, _times(self._options))
+        if self._opened is None:  # a client of S3 takes half a second of processor time to make
+            store = open_store(self._options, self._connection)
+            self._opened = ObjectFolder(store, self._options.store, self._options.path, self._connection, _times(self._options))
+        return self._opened
 
 
 def open_store(options: ObjectStoreOptions, connection: Connection | None) -> "AbstractFileSystem":

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from connectors.object_store import open_store
 from schemas.errors import ConfigError, TransientError
-from schemas.transfer import Seen
 from tests.servers import stores, web_server
 from tests.servers.feeds import LONG_AGO, fetch, put
 
@@ -120,7 +120,7 @@ def test_a_move_that_was_stopped_between_copy_and_deletion_is_finished(store):
     put(store.root, "stock.csv", b"one")
     source, of = store.load(after="move", move_to="done")
     [got] = fetch(source, of, store.spool)
-    store.load()[0]._folder()._store.cp_file("nordwind/stock.csv", "nordwind/done/stock.csv")
+    source._folder()._store.cp_file("nordwind/stock.csv", "nordwind/done/stock.csv")
     source.acknowledge(got.reference)
     assert store.names() == ["done/stock.csv"]
 
@@ -200,7 +200,12 @@ def test_memory_does_not_grow_with_the_object(store, monkeypatch):
     assert peak < 2 << 20
 
 
-def test_what_was_seen_is_known_again(store):
-    put(store.root, "stock.csv")
-    [got] = store.fetch()
-    assert store.fetch(Seen(identities=frozenset({got.identity}))) == []
+def test_one_client_serves_a_poll_and_what_is_cleared_up_after_it(store, monkeypatch):
+    opened = []
+    monkeypatch.setattr("connectors.object_store.open_store", lambda *told: opened.append(open_store(*told)) or opened[-1])
+    for name in ("a.csv", "b.csv"):
+        put(store.root, name)
+    source, of = store.load(after="delete")
+    for got in fetch(source, of, store.spool):
+        source.acknowledge(got.reference)
+    assert (store.names(), len(opened)) == ([], 1)
