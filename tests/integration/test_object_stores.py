@@ -1,5 +1,6 @@
 """What holds of object_store with each of the three stores, against servers that answer as their references say."""
 
+import queue
 import time
 import tracemalloc
 from contextlib import ExitStack
@@ -154,19 +155,22 @@ def test_a_store_that_is_busy_for_a_moment_is_asked_once_more(store):
 
 
 @pytest.mark.parametrize("speaks", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"], ids=["nothing", "half"])
-def test_a_silent_store_ends_in_one_outcome_within_its_time(store, speaks):
+def test_a_silent_store_is_left_when_its_time_is_over_and_asked_twice_at_most(store, speaks):
+    ends = queue.Queue()
+
     def silent(request, line):
         if "/token" in request.target:
             answer(request, line)
         else:
             line.send(speaks)
-            line.silence()
+            ends.put(line.is_left())
 
     answer, store.server.answer = store.server.answer, silent
-    began = time.monotonic()
     with pytest.raises(TransientError, match="cut short or cannot be reached"):
-        store.fetch(idle_timeout="0.4s", connect_timeout="0.4s")
-    assert time.monotonic() - began < 5
+        store.fetch(idle_timeout="0.4s", connect_timeout="5s")
+    asked = [request for request in store.server.requests if "/token" not in request.target]
+    assert len(asked) <= 2
+    assert all(ends.get(timeout=20) for _ in asked)
 
 
 def test_a_store_that_drips_is_left_when_the_time_for_a_file_is_over(store):
@@ -180,14 +184,14 @@ def test_a_store_that_drips_is_left_when_the_time_for_a_file_is_over(store):
     began = time.monotonic()
     with pytest.raises(TransientError, match="cut short or cannot be reached"):
         store.fetch(deadline="1s")
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 30  # it would drip for 100 s
 
 
 def test_memory_does_not_grow_with_the_object(store, monkeypatch):
-    monkeypatch.setattr("connectors.object_folder._PIECE", 1 << 17)
-    put(store.root, "stock.csv", b"x" * (6 << 20))
+    monkeypatch.setattr("connectors.object_folder._PIECE", 1 << 18)
+    put(store.root, "stock.csv", b"x" * (4 << 20))
     folder = store.load()[0]._folder()
-    with folder.open("stock.csv", 6 << 20) as read:
+    with folder.open("stock.csv", 4 << 20) as read:
         size = len(read(0))
         tracemalloc.start()
         try:
@@ -196,7 +200,7 @@ def test_memory_does_not_grow_with_the_object(store, monkeypatch):
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    assert size == 6 << 20
+    assert size == 4 << 20
     assert peak < 2 << 20
 
 
