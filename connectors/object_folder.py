@@ -3,12 +3,18 @@
 Never lists below the prefix, never takes a half-read object for a whole one, and never trusts a cached listing.
 """
 
+<<<<<<< HEAD
 import re
 from collections.abc import Callable, Iterator
+=======
+from collections.abc import Callable, Iterator, Mapping
+>>>>>>> objects
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from connectors.http import retry_after_seconds
 from connectors.selection import raw_name, shown_name
 from connectors.tls import certificate_not_accepted
 from schemas.connections import Connection
@@ -20,9 +26,30 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 _PIECE = 8 << 20  # bytes of one request
-_TIMES = ("LastModified", "last_modified", "updated", "mtime")  # s3fs, adlfs, gcsfs, others
+_TIMES = ("LastModified", "last_modified")  # of s3fs and google_objects, of adlfs
 _SECOND = timedelta(seconds=1)
 _UNTRUSTED = re.compile(r"certificate verify failed: ([^(\[\]]+)")  # OpenSSL's words, whatever class carries them
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTimes:
+    """Seconds to reach a store, between two pieces of its answer, and for one call altogether."""
+
+    connect: float = 15.0
+    idle: float = 30.0
+    deadline: float = 900.0
+
+
+class NoBucketError(FileNotFoundError):
+    """The store says that there is no such bucket, not only nothing in it."""
+
+
+class BusyStoreError(ConnectionError):
+    """The store asks to come again later, after `retry_after` (as in its header) if it says when."""
+
+    def __init__(self, words: str, retry_after: str | None = None) -> None:
+        super().__init__(words)
+        self.retry_after = retry_after
 
 
 class ObjectFolder:
@@ -30,15 +57,28 @@ class ObjectFolder:
 
     grain = _SECOND  # S3 and Azure tell whole seconds
 
-    def __init__(self, store: "AbstractFileSystem", scheme: str, path: str, connection: Connection | None = None) -> None:
-        self._store, self._path, self._connection = store, path.strip("/"), connection
+    def __init__(
+        self,
+        store: "AbstractFileSystem",
+        scheme: str,
+        path: str,
+        connection: Connection | None = None,
+        times: StoreTimes = StoreTimes(),
+    ) -> None:
+        self._store, self._path, self._connection, self._longest = store, path.strip("/"), connection, times.deadline
         self.place = f"{scheme}://{self._path}"
+
+    def _do(self, act: Callable[..., Any], *what: object, **how: object) -> Any:
+        """Return what a call of the store gives; it is broken off when it takes longer than a file may take."""
+        return act(*what, **how, timeout=self._longest)
 
     def list_files(self) -> list[ListedFile]:
         """Return the objects directly under the prefix. Raises ConfigError when there is no such bucket."""
         with self._errors():
             try:
-                entries = self._store.ls(self._path, detail=True, refresh=True)
+                entries = self._do(self._store.ls, self._path, detail=True, refresh=True)
+            except NoBucketError as error:
+                raise self._no_bucket() from error
             except FileNotFoundError:
                 self._require_bucket()
                 return []
@@ -49,7 +89,7 @@ class ObjectFolder:
         """Return one object as it is now, None if there is none."""
         with self._errors():
             try:
-                entry = self._store.info(self._full(name), refresh=True)
+                entry = self._info(self._full(name))
             except FileNotFoundError:
                 return None
         return self._listed({**entry, "name": self._full(name)})
@@ -64,7 +104,7 @@ class ObjectFolder:
             if at >= size:
                 return b""
             with self._errors():
-                piece = bytes(self._store.cat_file(self._full(name), start=at, end=min(at + _PIECE, size)))
+                piece = self._piece(self._full(name), at, size)
             at += len(piece)
             return piece
 
@@ -74,7 +114,14 @@ class ObjectFolder:
 
     def _mark(self, name: str) -> object:
         with self._errors():
-            return _tag(self._store.info(self._full(name), refresh=True))
+            return _version(self._info(self._full(name)))
+
+    def _info(self, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._do(self._store.info, path, refresh=True)
+        return found
+
+    def _piece(self, path: str, at: int, size: int) -> bytes:
+        return bytes(self._do(self._store.cat_file, path, start=at, end=min(at + _PIECE, size)))
 
     def make_folder(self, path: str) -> None:
         """Do nothing: a prefix is there as soon as an object is."""
@@ -87,35 +134,47 @@ class ObjectFolder:
         source, destination = self._full(name), self._joined(target)
         with self._errors():
             try:
-                there = self._store.info(destination, refresh=True)
+                there = self._info(destination)
             except FileNotFoundError:
-                self._store.cp_file(source, destination)
+                self._do(self._store.cp_file, source, destination)
             else:
-                if there.get("type") == "file" and not self._is_copy(source, there):
+                if there.get("type") == "file" and not self._is_copy(source, destination, there):
                     return False
-            self._store.rm_file(source)
+            self._do(self._store.rm_file, source)
         return True
 
     def remove(self, name: str) -> None:
         """Delete one object if it is there."""
         with self._errors(), suppress(FileNotFoundError):
-            self._store.rm_file(self._full(name))
+            self._do(self._store.rm_file, self._full(name))
 
     def put(self, target: str, content: bytes) -> None:
         """Write an object: it appears whole, in place of one that has its name."""
         with self._errors():
-            self._store.pipe_file(self._joined(target), content)
+            self._do(self._store.pipe_file, self._joined(target), content)
 
-    def _is_copy(self, source: str, there: dict[str, Any]) -> bool:
-        here = self._store.info(source, refresh=True)
-        return here["size"] == there["size"] and _tag(here) is not None and _tag(here) == _tag(there)
+    def _is_copy(self, source: str, target: str, there: dict[str, Any]) -> bool:
+        """Compare hashes where the store knows them and they agree, else contents: a hash may tell how it was sent, too."""
+        here = self._info(source)
+        size = here["size"]
+        if size != there["size"]:
+            return False
+        if _hash(here) is not None and _hash(here) == _hash(there):
+            return True
+        return all(self._piece(source, at, size) == self._piece(target, at, size) for at in range(0, size, _PIECE))
 
     def _require_bucket(self) -> None:
-        bucket = self._path.partition("/")[0]
         try:
-            self._store.info(bucket, refresh=True)
+            self._info(self._bucket)
         except FileNotFoundError as error:
-            raise ConfigError(f"{self.place}: there is no bucket {bucket}", "Correct `path` of the source.") from error
+            raise self._no_bucket() from error
+
+    def _no_bucket(self) -> ConfigError:
+        return ConfigError(f"{self.place}: there is no bucket {self._bucket}", "Correct `path` of the source.")
+
+    @property
+    def _bucket(self) -> str:
+        return self._path.partition("/")[0]
 
     def _full(self, name: str) -> str:
         return self._joined(raw_name(name).decode())
@@ -152,9 +211,14 @@ class ObjectFolder:
             raise _translated(self.place, error, self._connection) from error
 
 
-def _tag(entry: dict[str, Any]) -> object:
-    """Return what stands for the content of an object, None where the store does not say."""
-    return next((entry[key] for key in ("ETag", "etag", "md5Hash") if entry.get(key)), None)
+def _version(entry: dict[str, Any]) -> object:
+    """Return what changes with each new content of an object, None where the store does not say."""
+    return entry.get("version") or entry.get("ETag")
+
+
+def _hash(entry: dict[str, Any]) -> object:
+    """Return what equal contents have in common, None where the store does not say."""
+    return entry.get("hash") or entry.get("ETag")
 
 
 def _refused(place: str, connection: Connection | None) -> CredentialsError:
@@ -167,15 +231,47 @@ def _refused(place: str, connection: Connection | None) -> CredentialsError:
 def _translated(place: str, error: Exception, connection: Connection | None) -> StockfeedError:
     """Return our error for one of the three client libraries, which have no class in common."""
     status = getattr(error, "status_code", None) or getattr(error, "status", None) or getattr(error, "code", None)
+<<<<<<< HEAD
     if str(status) in {"401", "403"} or type(error).__name__ == "AzureSigningError":  # a key that is none: not even sent
+=======
+    if str(status) in {"401", "403"} or _is_refusal(error):
+>>>>>>> objects
         return _refused(place, connection)
     if untrusted := _UNTRUSTED.search(str(error)):
         return certificate_not_accepted(place, untrusted[1])
     if not isinstance(error, OSError) and not _is_of_a_client(error):
         raise error
     words = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+<<<<<<< HEAD
     hint = "It is tried again; check host and region of the connection if it stays so."
     return TransientError(f"{place} was cut short or cannot be reached ({words})", hint)
+=======
+    wait = retry_after_seconds(_retry_after(error), datetime.now(UTC))
+    return TransientError(f"{place} was cut short or cannot be reached ({words})", "It is tried again.", retry_after=wait)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Return whether Azure's library could not sign with the key, or the account is closed to everybody without one."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return "ClientAuthenticationError" in names or getattr(error, "error_code", None) == "PublicAccessNotPermitted"
+
+
+def _retry_after(error: BaseException) -> str | None:
+    """Return the header Retry-After of the answer that an error of a client library tells of, None where there is none."""
+    if isinstance(error, BusyStoreError):
+        return error.retry_after
+    answer = getattr(error, "response", None)
+    if isinstance(answer, Mapping):  # of botocore
+        return _text(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after"))
+    headers = getattr(answer, "headers", None)
+    if headers is not None:
+        return _text(headers.get("Retry-After"))
+    return None if error.__cause__ is None else _retry_after(error.__cause__)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+>>>>>>> objects
 
 
 def _is_of_a_client(error: Exception) -> bool:

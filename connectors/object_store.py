@@ -3,18 +3,20 @@
 Never takes the machine's own identity unless the connection says so, and never sends a login over an unencrypted line.
 """
 
-import importlib
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from urllib.parse import urlsplit
 
 from pydantic import model_validator
 
 from connectors.http import is_loopback
-from connectors.object_folder import ObjectFolder
+from connectors.object_folder import ObjectFolder, StoreTimes
 from connectors.pickup import Poll, clear_up, fetch_new, put_answer
 from connectors.selection import SelectionOptions
 from connectors.spool import Limits
@@ -64,6 +66,7 @@ class ObjectStoreSource:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._options, self._connection, self._sleep, self._now = options, connection, sleep, now
+        self._opened: ObjectFolder | None = None
 
     def fetch(self, feed: Feed, seen: Seen, spool: Path) -> Iterator[Fetched]:
         """Yield each new object, oldest first, downloaded into `spool`; see `protocols.Source`."""
@@ -82,8 +85,10 @@ class ObjectStoreSource:
         return self._options.answers_to is not None and put_answer(self._folder(), self._options, name, content)
 
     def _folder(self) -> ObjectFolder:
-        store = open_store(self._options, self._connection)
-        return ObjectFolder(store, self._options.store, self._options.path, self._connection)
+        if self._opened is None:  # a client of S3 takes half a second of processor time to make
+            store = open_store(self._options, self._connection)
+            self._opened = ObjectFolder(store, self._options.store, self._options.path, self._connection, _times(self._options))
+        return self._opened
 
 
 def open_store(options: ObjectStoreOptions, connection: Connection | None) -> "AbstractFileSystem":
@@ -95,8 +100,8 @@ def open_store(options: ObjectStoreOptions, connection: Connection | None) -> "A
         logging.getLogger(name).setLevel(logging.WARNING)
     extra, library = _LIBRARIES[options.store]
     makers = {"s3": _s3_arguments, "gs": _gs_arguments, "az": _az_arguments}
-    arguments = makers[options.store](options, connection)
     try:
+        arguments = makers[options.store](options, connection)
         kind = _kind(options.store)
     except ImportError:
         raise ConfigError(
@@ -111,26 +116,56 @@ def open_store(options: ObjectStoreOptions, connection: Connection | None) -> "A
             f"connection {name!r}: its host does not fit the store {options.store}",
             "Leave the host out, or write it as in account.blob.core.windows.net.",
         ) from None
+<<<<<<< HEAD
     if hasattr(store, "retries"):
         store.retries = _TRIES  # s3fs repeats what its library has repeated already
+=======
+    with _machine_errors(connection):
+        store = kind(**arguments, skip_instance_cache=True, use_listings_cache=False)
+    if options.store == "s3":
+        store.retries = 1  # s3fs would repeat what its library has repeated already
+>>>>>>> objects
     return store
 
 
+@contextmanager
+def _machine_errors(connection: Connection | None) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != "DefaultCredentialsError":
+            raise
+        name = connection.name if connection else ""
+        raise CredentialsError(f"connection {name!r}: this machine has no identity of its own at the store", str(error)) from error
+
+
 def _kind(store: Store) -> "type[AbstractFileSystem]":
+    if store == "gs":
+        from connectors.google_objects import GoogleObjects
+
+        return GoogleObjects
+    if store == "az":
+        from connectors.azure_blobs import AzureBlobs
+
+        return AzureBlobs
     import fsspec
 
-    if store == "gs":
-        # the class that the name "gs" leads to asks first, over gRPC, what kind of bucket it is: another port, another right of
-        # the key, and a minute's wait at each call where either is missing
-        module = importlib.import_module("gcsfs.core")
-        return cast("type[AbstractFileSystem]", module.GCSFileSystem)
-    return cast("type[AbstractFileSystem]", fsspec.get_filesystem_class({"az": "abfs"}.get(store, store)))
+    return cast("type[AbstractFileSystem]", fsspec.get_filesystem_class(store))
+
+
+def _times(options: ObjectStoreOptions) -> StoreTimes:
+    waits = (options.connect_timeout, options.idle_timeout, options.deadline)
+    return StoreTimes(*(wait.total_seconds() for wait in waits))
+
+
+def _bounds(options: ObjectStoreOptions, connection: Connection | None) -> dict[str, Any]:
+    return {"times": _times(options), "ca_file": _extra(connection, "ca_file") if connection else None}
 
 
 def _s3_arguments(options: ObjectStoreOptions, connection: Connection | None) -> dict[str, Any]:
     times = {"connect_timeout": options.connect_timeout.total_seconds(), "read_timeout": options.idle_timeout.total_seconds()}
     # checksums behind the content are new with Amazon, and unknown to many who speak like S3
-    config: dict[str, Any] = {"retries": {"max_attempts": _TRIES}, "request_checksum_calculation": "when_required", **times}
+    config: dict[str, Any] = {"retries": {"total_max_attempts": _TRIES}, "request_checksum_calculation": "when_required", **times}
     if connection is None:
         return {"anon": True, "config_kwargs": config}
     client = {name: value for name in ("region_name", "verify") if (value := _extra(connection, _S3_EXTRAS[name]))}
@@ -147,14 +182,18 @@ _S3_EXTRAS = {"region_name": "region", "verify": "ca_file"}
 
 
 def _gs_arguments(options: ObjectStoreOptions, connection: Connection | None) -> dict[str, Any]:
-    import json
-
-    times = {"timeout": options.idle_timeout.total_seconds()}
+    bounds = _bounds(options, connection)
     if connection is None:
-        return {"token": "anon", **times}
-    arguments = {"endpoint_url": _endpoint(connection), **times} if connection.host else times
+        return {"token": "anon", **bounds}
+    arguments = {"endpoint_url": _endpoint(connection), **bounds} if connection.host else bounds
     if _is_the_machine(connection):
         return {"token": "google_default", **arguments}
+    return {"token": _google_account(connection), **arguments}
+
+
+def _google_account(connection: Connection) -> object:
+    from connectors.google_objects import account
+
     key = _extra(connection, "keyfile_json")
     if key is None:
         raise CredentialsError(
@@ -167,28 +206,30 @@ def _gs_arguments(options: ObjectStoreOptions, connection: Connection | None) ->
     if not isinstance(token, dict) or not token.keys() >= {"client_email", "private_key", "token_uri"}:
         words = f"connection {connection.name!r}: `keyfile_json` is no service account's key"
         raise CredentialsError(words, "Paste the whole key file.")
-    return {"token": token, **arguments}
+    there = urlsplit(str(token["token_uri"]))
+    if there.scheme != "https" and not is_loopback(str(there.hostname)):
+        words = f"connection {connection.name!r}: `token_uri` in `keyfile_json` is no https address"
+        raise ConfigError(words, "Keys are sent over https only: paste the key file as Google gave it.")
+    try:
+        return account(token)
+    except ValueError:
+        words = f"connection {connection.name!r}: the private key in `keyfile_json` cannot be read"
+        raise CredentialsError(words, "Paste the whole key file.") from None
 
 
 def _az_arguments(options: ObjectStoreOptions, connection: Connection | None) -> dict[str, Any]:
-    times = {
-        "connection_timeout": options.connect_timeout.total_seconds(),
-        "read_timeout": options.idle_timeout.total_seconds(),
-    }
     if connection is None:
         raise ConfigError(
             'store = "az" needs a connection', "Its login is the storage account's name; without a password it is anonymous."
         )
-    arguments: dict[str, Any] = {"account_name": _login(connection), **times}
+    arguments: dict[str, Any] = {"account_name": _login(connection), **_bounds(options, connection)}
     if connection.host:
         arguments["account_host"] = connection.host if connection.port is None else f"{connection.host}:{connection.port}"
     if _is_the_machine(connection):
-        return {**arguments, "anon": False}
+        return {**arguments, "machine": True}
     if token := _extra(connection, "sas_token"):
-        return {**arguments, "sas_token": token}
-    if connection.password is None:
-        return {**arguments, "anon": True}
-    return {**arguments, "account_key": connection.password.reveal()}
+        return {**arguments, "sas": token}
+    return arguments if connection.password is None else {**arguments, "key": connection.password.reveal()}
 
 
 def _endpoint(connection: Connection) -> str:

@@ -3,10 +3,11 @@
 ListObjectsV2, HeadBucket, HeadObject, GetObject with Range, PutObject, CopyObject and DeleteObject; path-style addresses.
 """
 
-import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
-from os import fsdecode, fsencode
+from os import fsdecode
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote_to_bytes, urlsplit
 from xml.sax.saxutils import escape
@@ -15,50 +16,43 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from tests.servers.bucket_folder import BucketFolder, asked_range, content, md5
 from tests.servers.feeds import CANARY
-from tests.servers.web_server import Answer, Line, Request, reply
+from tests.servers.web_server import Request, reply
 
 BUCKET, LOGIN, REGION = "nordwind", "acme", "eu-central-1"
 
 
-class Bucket:
-    """The objects of one folder. `end_at`: answers with content stop after so many bytes; `page`: keys in one listing."""
+@dataclass
+class Bucket(BucketFolder):
+    """The bucket of one account."""
 
-    def __init__(self, root: Path, page: int = 1000) -> None:
-        self._root, self.page, self.end_at = root, page, None
-        self.refuses: bytes | None = None  # answers everything so
-
-    def answer(self) -> Answer:
-        return self._answer
-
-    def _answer(self, request: Request, line: Line) -> None:
-        if self.refuses is not None:
-            line.send(self.refuses)
-        elif (problem := _unsigned(request)) is not None:
-            line.send(_error(403, problem, request))
-        else:
-            line.send(self._served(request))
-
-    def _served(self, request: Request) -> bytes:
+    def served(self, request: Request) -> Iterator[bytes]:
+        if (problem := _unsigned(request)) is not None:
+            return iter([_error(403, problem, request)])
         parts = urlsplit(request.target)
         bucket, _, key = unquote_to_bytes(parts.path.lstrip("/")).partition(b"/")
         if bucket != BUCKET.encode():
-            return _error(404, "NoSuchBucket", request)
-        if not key:
-            return reply(200) if request.method == "HEAD" else self._listing(parse_qs(parts.query, keep_blank_values=True))
-        path = self._root / fsdecode(key)
+            return iter([_error(404, "NoSuchBucket", request)])
+        path = self.path(key)
+        if key and request.method in {"GET", "HEAD"} and path.is_file() and not path.is_symlink():
+            return self._content(path, request)
+        return iter([self._other(request, parts.query, path if key else None)])
+
+    def _other(self, request: Request, query: str, path: Path | None) -> bytes:
+        if path is None:
+            return reply(200) if request.method == "HEAD" else self._listing(parse_qs(query, keep_blank_values=True))
         if request.method == "PUT":
             return self._copied(request, path) if "x-amz-copy-source" in request.headers else _stored(request, path)
-        if path.is_symlink() or not path.is_file():
-            return reply(204, content_length="") if request.method == "DELETE" else _error(404, "NoSuchKey", request)
-        if request.method == "DELETE":
+        if request.method != "DELETE":
+            return _error(404, "NoSuchKey", request)
+        if path.is_file() and not path.is_symlink():
             path.unlink()
-            return reply(204, content_length="")
-        return self._content(path, request)
+        return reply(204, content_length="")
 
     def _copied(self, request: Request, path: Path) -> bytes:
         bucket, _, key = unquote_to_bytes(request.headers["x-amz-copy-source"].lstrip("/")).partition(b"/")
-        source = self._root / fsdecode(key)
+        source = self.root / fsdecode(key)
         if bucket != BUCKET.encode() or not source.is_file():
             return _error(404, "NoSuchKey", request)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,47 +60,39 @@ class Bucket:
         body = f"<CopyObjectResult><ETag>{_tag(path)}</ETag><LastModified>{_time(path)}</LastModified></CopyObjectResult>"
         return reply(200, body.encode(), Content_Type="application/xml")
 
-    def _content(self, path: Path, request: Request) -> bytes:
-        content = path.read_bytes()
+    def _content(self, path: Path, request: Request) -> Iterator[bytes]:
+        size = path.stat().st_size
         fields = {"ETag": _tag(path), "Last_Modified": formatdate(path.stat().st_mtime, usegmt=True), "Accept_Ranges": "bytes"}
         if request.method == "HEAD":
-            return reply(200, content_length=str(len(content)), **fields)
-        asked = request.headers.get("range")
-        if asked is None:
-            whole = reply(200, content, **fields)
-        else:
-            first, _, last = asked.removeprefix("bytes=").partition("-")
-            content = content[int(first) : int(last) + 1 if last else None]
-            whole = reply(206, content, **fields)
-        return whole if self.end_at is None else whole[: len(whole) - len(content) + self.end_at]
+            return iter([reply(200, content_length=str(size), **fields)])
+        if "range" not in request.headers:
+            return self.cut(reply(200, content_length=str(size), **fields), content(path))
+        first, last = asked_range(request.headers["range"], size)
+        return self.cut(reply(206, content_length=str(last + 1 - first), **fields), content(path, first, last))
 
     def _listing(self, query: dict[str, list[str]]) -> bytes:
         prefix, delimiter = query.get("prefix", [""])[0], query.get("delimiter", [""])[0]
         after = query.get("continuation-token", [""])[0]
-        keys = sorted(k for k in self._keys() if k.startswith(prefix))
-        entries = list(dict.fromkeys(_rolled_up(key, prefix, delimiter) for key in keys))
-        rest = [entry for entry in entries if entry > after]
-        page = rest[: min(self.page, int(query.get("max-keys", ["1000"])[0]))]
-        more = len(rest) > len(page)
-        lines = [self._entry(entry, is_prefix=entry not in keys) for entry in page]
+        page, more = self.listing(prefix, delimiter, after, int(query.get("max-keys", ["1000"])[0]))
+        lines = [self._entry(entry, is_prefix=is_prefix) for entry, is_prefix in page]
         head = (
             f"<Name>{BUCKET}</Name><Prefix>{quote(prefix)}</Prefix><KeyCount>{len(page)}</KeyCount><EncodingType>url</EncodingType>"
         )
-        token = f"<NextContinuationToken>{quote(page[-1])}</NextContinuationToken>" if more else ""
+        token = f"<NextContinuationToken>{quote(page[-1][0])}</NextContinuationToken>" if more else ""
         body = f"{head}<IsTruncated>{str(more).lower()}</IsTruncated>{token}{''.join(lines)}"
         space = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
         return reply(200, f"<ListBucketResult {space}>{body}</ListBucketResult>".encode(), Content_Type="application/xml")
 
-    def _keys(self) -> list[str]:
-        files = (p for p in self._root.rglob("*") if p.is_file() and not p.is_symlink())
-        return [fsencode(p.relative_to(self._root)).decode("utf-8", "replace") for p in files]
-
     def _entry(self, key: str, *, is_prefix: bool) -> str:
         if is_prefix:
             return f"<CommonPrefixes><Prefix>{quote(key)}</Prefix></CommonPrefixes>"
-        path = self._root / key
+        path = self.path(key)
         told = f"<LastModified>{_time(path)}</LastModified><ETag>{escape(_tag(path))}</ETag><Size>{path.stat().st_size}</Size>"
         return f"<Contents><Key>{quote(key)}</Key>{told}<StorageClass>STANDARD</StorageClass></Contents>"
+
+    @staticmethod
+    def busy(status: int, **fields: str) -> bytes:
+        return _error(status, "SlowDown", None, **fields)
 
 
 def _stored(request: Request, path: Path) -> bytes:
@@ -115,22 +101,18 @@ def _stored(request: Request, path: Path) -> bytes:
     return reply(200, ETag=_tag(path))
 
 
-def _rolled_up(key: str, prefix: str, delimiter: str) -> str:
-    below = key[len(prefix) :]
-    return prefix + below.partition(delimiter)[0] + delimiter if delimiter and delimiter in below else key
-
-
 def _tag(path: Path) -> str:
-    return f'"{hashlib.md5(path.read_bytes()).hexdigest()}"'
+    return f'"{md5(path).hex()}"'
 
 
 def _time(path: Path) -> str:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-def _error(status: int, code: str, request: Request) -> bytes:
-    body = b"" if request.method == "HEAD" else f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
-    return reply(status, body, Content_Type="application/xml")
+def _error(status: int, code: str, request: Request | None, **fields: str) -> bytes:
+    empty = request is not None and request.method == "HEAD"
+    body = b"" if empty else f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
+    return reply(status, body, Content_Type="application/xml", **fields)
 
 
 def _unsigned(request: Request) -> str | None:

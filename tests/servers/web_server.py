@@ -43,6 +43,16 @@ class Line:
     def silence(self) -> None:
         self.over.wait(10)
 
+    def is_left(self) -> bool:
+        """Return whether the client closes the line before ten silent seconds are over."""
+        self.sock.settimeout(10)
+        try:
+            return self.sock.recv(1) == b""
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+
 
 Answer = Callable[[Request, Line], None]
 
