@@ -3,12 +3,8 @@
 Never lists below the prefix, never takes a half-read object for a whole one, and never trusts a cached listing.
 """
 
-<<<<<<< HEAD
 import re
-from collections.abc import Callable, Iterator
-=======
 from collections.abc import Callable, Iterator, Mapping
->>>>>>> objects
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -231,23 +227,16 @@ def _refused(place: str, connection: Connection | None) -> CredentialsError:
 def _translated(place: str, error: Exception, connection: Connection | None) -> StockfeedError:
     """Return our error for one of the three client libraries, which have no class in common."""
     status = getattr(error, "status_code", None) or getattr(error, "status", None) or getattr(error, "code", None)
-<<<<<<< HEAD
-    if str(status) in {"401", "403"} or type(error).__name__ == "AzureSigningError":  # a key that is none: not even sent
-=======
     if str(status) in {"401", "403"} or _is_refusal(error):
->>>>>>> objects
         return _refused(place, connection)
     if untrusted := _UNTRUSTED.search(str(error)):
         return certificate_not_accepted(place, untrusted[1])
     if not isinstance(error, OSError) and not _is_of_a_client(error):
         raise error
     words = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-<<<<<<< HEAD
-    hint = "It is tried again; check host and region of the connection if it stays so."
-    return TransientError(f"{place} was cut short or cannot be reached ({words})", hint)
-=======
     wait = retry_after_seconds(_retry_after(error), datetime.now(UTC))
-    return TransientError(f"{place} was cut short or cannot be reached ({words})", "It is tried again.", retry_after=wait)
+    hint = "It is tried again; check host and region of the connection if it stays so."
+    return TransientError(f"{place} was cut short or cannot be reached ({words})", hint, retry_after=wait)
 
 
 def _is_refusal(error: Exception) -> bool:
@@ -271,7 +260,6 @@ def _retry_after(error: BaseException) -> str | None:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
->>>>>>> objects
 
 
 def _is_of_a_client(error: Exception) -> bool:

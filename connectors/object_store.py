@@ -108,23 +108,10 @@ def open_store(options: ObjectStoreOptions, connection: Connection | None) -> "A
             f"the object store {options.store} needs the library {library}, which is not installed",
             f"Install stockfeed with it: pip install 'stockfeed[{extra}]', or in its source folder pip install -e '.[{extra}]'.",
         ) from None
-    try:
-        store = kind(**arguments, skip_instance_cache=True, use_listings_cache=False)
-    except ValueError:  # Azure's, which reads the account from the host
-        name = connection.name if connection else ""
-        raise ConfigError(
-            f"connection {name!r}: its host does not fit the store {options.store}",
-            "Leave the host out, or write it as in account.blob.core.windows.net.",
-        ) from None
-<<<<<<< HEAD
-    if hasattr(store, "retries"):
-        store.retries = _TRIES  # s3fs repeats what its library has repeated already
-=======
     with _machine_errors(connection):
         store = kind(**arguments, skip_instance_cache=True, use_listings_cache=False)
     if options.store == "s3":
         store.retries = 1  # s3fs would repeat what its library has repeated already
->>>>>>> objects
     return store
 
 

@@ -2,11 +2,7 @@
 
 import sys
 from contextlib import ExitStack
-<<<<<<< HEAD
 from dataclasses import replace
-from datetime import timedelta
-=======
->>>>>>> objects
 
 import pytest
 
@@ -66,11 +62,6 @@ def test_a_key_of_azure_that_is_none_is_refused_before_it_is_sent(tmp_path):
     with pytest.raises(CredentialsError, match="refused the login 'n'") as caught:
         fetch(load_source(of, key), of, tmp_path)
     assert CANARY not in str(caught.value)
-
-
-def test_a_host_that_is_no_address_of_azures_is_a_mistake():
-    with pytest.raises(ConfigError, match="its host does not fit the store az"):
-        open_store(_options("az"), Connection("n", host="127.0.0.1", login="n", password=Secret("YWJj")))
 
 
 def test_a_large_object_that_is_replaced_between_two_requests_is_not_taken(store, monkeypatch):
