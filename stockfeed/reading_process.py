@@ -31,7 +31,11 @@ _PAYLOAD_LIMIT = 2_000_000_000
 _STDERR_SHOWN = 4_000
 _EXIT_SECONDS = 10
 _PIPE_READ = 1 << 20
-_OUT_OF_MEMORY = ("memoryerror", "memory allocation", "out of memory", "cannot allocate memory")  # Python, Rust, OpenBLAS, libc
+#: What is said of memory by Python (the second: where even an error finds no room), Rust, OpenBLAS, libc and jemalloc.
+_OUT_OF_MEMORY = (
+    *("memoryerror", "error return without exception set"),
+    *("memory allocation", "out of memory", "cannot allocate memory", "background thread creation failed"),
+)
 _DISK_FULL = ("no space left on device", "disk quota exceeded")
 _KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")  # what the interpreter itself may need to start
 
