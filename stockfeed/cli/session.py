@@ -29,12 +29,17 @@ class Session:
     debug: bool = False
 
     @cached_property
+    def _settings(self) -> "Settings":
+        from stockfeed.settings import load_settings
+
+        return load_settings(os.environ, config_dir=self.config_dir)
+
+    @cached_property
     def settings(self) -> "Settings":
         """Return the settings of this environment, and configure logging by them. Raises ConfigError."""
         from stockfeed.logs import configure_logging
-        from stockfeed.settings import load_settings
 
-        settings = load_settings(os.environ, config_dir=self.config_dir)
+        settings = self._settings
         # a person at a terminal gets the answer; events are for files and schedulers, or on request
         quiet = sys.stderr.isatty() and not os.environ.get("STOCKFEED_LOG_LEVEL")
         configure_logging("DEBUG" if self.debug else "WARNING" if quiet else settings.log_level, settings.log)
@@ -45,7 +50,7 @@ class Session:
         """Return all suppliers, feeds and channels. Raises ConfigError with every mistake of the configuration."""
         from stockfeed.settings import load_config
 
-        return load_config(self.settings)
+        return load_config(self._settings)  # loggers are made later, and take a while
 
     @contextmanager
     def app(self) -> Iterator["App"]:

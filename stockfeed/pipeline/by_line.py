@@ -55,7 +55,7 @@ def stage_delivery(job: Job, connection: Connection, path: Path, raw: Iterator[R
             return _Difference.of(job, connection, path).stage()
         except (NotByLine, DeliveryError) as reason:  # an error of the file is found again, with its place in the whole file
             words = str(reason)
-    gathered = gather(connection, feed, raw, keep=keep, on_batch=lambda _: job.lease.renew())
+    gathered = gather(connection, feed, raw, keep=keep, on_batch=job.lease.heartbeat())
     staged = conclude(connection, feed, gathered, keep)
     staged.gate = {"kind": "whole", "why": words}
     if why is None:
@@ -177,7 +177,7 @@ class _Difference:
 
     def _gather(self, batches: Iterator[RawBatch]) -> Gathered:
         feed, keep = self.job.config, self.job.app.settings.rejections_kept
-        return gather(self.connection, feed, batches, keep=keep, on_batch=lambda _: self.job.lease.renew(), with_keys=True)
+        return gather(self.connection, feed, batches, keep=keep, on_batch=self.job.lease.heartbeat(), with_keys=True)
 
     def _refuse_met_keys(self, was: pl.DataFrame, now: pl.DataFrame) -> None:
         """Raise NotByLine when a key that was read may meet that of a line that was not; leave the keys that were, touched."""

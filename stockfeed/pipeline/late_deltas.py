@@ -57,13 +57,14 @@ def _note_keys(job: Job, connection: Connection, newer: list[Delivery]) -> str |
 
     overtaken.create(connection)
     connection.commit()
+    beat = job.lease.heartbeat()
     for one in newer:
         if one.mode is None:
             return f"it is not known whether delivery {one.id}, which is newer, was a full snapshot"
         try:
             path = job.app.archive.verified(one.sha256)
             with opened(job.config, path) as raw:
-                stage(connection, job.config, raw, keep=0, on_batch=lambda _: job.lease.renew())
+                stage(connection, job.config, raw, keep=0, on_batch=beat)
         except (DeliveryError, PermanentError) as error:
             return f"delivery {one.id}, which is newer, cannot be read again: {error.message}"
         overtaken.note(connection)

@@ -1,14 +1,17 @@
 """Working under a feed's or channel's lease: taken before, compared inside every commit, given back after."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import Connection, Table
 
 from stockfeed.bootstrap import App
 from stockfeed.store import leases
 from stockfeed.store.engine import write
+
+_BEATS = 10  # of one lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,20 @@ class Lease:
             leases.renew(
                 connection, self.table, self.key, self.fence, now=self.app.clock(), seconds=self.app.settings.lease_seconds
             )
+
+    def heartbeat(self) -> Callable[[object], None]:
+        """Return a function to be called often, which renews the lease each time a tenth of it has passed: each costs a commit."""
+        every = timedelta(seconds=self.app.settings.lease_seconds / _BEATS)
+        last = self.app.clock()
+
+        def beat(_: object) -> None:
+            nonlocal last
+            now = self.app.clock()
+            if not last <= now < last + every:  # also when the clock was set back
+                self.renew()
+                last = now
+
+        return beat
 
 
 @contextmanager
