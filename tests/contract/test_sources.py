@@ -26,7 +26,7 @@ from stockfeed.reading import read_batches
 from tests.contract.source_harnesses import HARNESSES, INTERFACES, REMOTE, Harness
 from tests.servers.feeds import CANARY, LONG_AGO, everything, fetch, put
 
-# nothing is fetched, or no file is: tests/integration/test_uploads.py and test_google_sheets.py
+# nothing is fetched, or no file is: tests/integration/uploads and test_google_sheets.py
 WITHOUT_FILES = {"upload", "google_sheets"}
 CONTENT = "SKU;Qty\nNA;1\n001;2\n é;3\n".encode()
 

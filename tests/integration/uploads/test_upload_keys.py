@@ -1,21 +1,7 @@
 """Pushes that are repeated: a key stands for one delivery, whatever happened to the answer."""
 
-import pytest
-
 from stockfeed.pipeline.receive import receive
-from tests.integration.hostile_world import database_template
-from tests.integration.test_uploads import CSV, config, door, push
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    return database_template(tmp_path_factory.mktemp("database"))
-
-
-@pytest.fixture
-def opened(tmp_path, template):
-    with door(tmp_path, template, config()) as both:
-        yield both
+from tests.integration.uploads.door import CSV, push
 
 
 def test_a_repeated_push_is_answered_with_the_delivery_it_was_whatever_has_changed_since(opened):

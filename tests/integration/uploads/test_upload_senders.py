@@ -11,19 +11,7 @@ import pytest
 
 from stockfeed.web.server import MOST_CONNECTIONS
 from stockfeed.web.uploads import MOST_AT_ONCE
-from tests.integration.hostile_world import database_template
-from tests.integration.test_uploads import CSV, HEAD, OTHER, config, door, push
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    return database_template(tmp_path_factory.mktemp("database"))
-
-
-@pytest.fixture
-def opened(tmp_path, template):
-    with door(tmp_path, template, config()) as both:
-        yield both
+from tests.integration.uploads.door import CSV, HEAD, OTHER, push
 
 
 def test_many_who_never_finish_their_headers_do_not_keep_the_door_shut(opened, monkeypatch):
