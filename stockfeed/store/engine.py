@@ -52,6 +52,7 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
         engine = create_engine(
             parsed, json_serializer=to_json, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS}
         )
+        _leave_read_only_to_the_server(engine)
         if idle_seconds is not None:
             _end_silent_sessions(engine, idle_seconds)
         return engine
@@ -62,6 +63,15 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
 
 _ENDS_IDLE_SESSIONS = 140_000  # PostgreSQL 14
 _CONNECT_SECONDS = 10
+
+
+def _leave_read_only_to_the_server(engine: Engine) -> None:
+    """After a `read`, SQLAlchemy leaves BEGIN READ WRITE behind, which writes where an operator made it read-only by default."""
+
+    @event.listens_for(engine, "checkin")
+    def _forget(connection: Any, _record: object) -> None:
+        if connection is not None and not connection.closed and connection.read_only is not None:
+            connection.read_only = None
 
 
 def _end_silent_sessions(engine: Engine, seconds: float) -> None:

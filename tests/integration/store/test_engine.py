@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, insert, make_url, select, text
 
-from schemas.errors import ConfigError, TransientError
+from schemas.errors import ConfigError, PermanentError, TransientError
 from schemas.tables import check_run, metadata
 from stockfeed.store.engine import current_change_id, make_engine, next_change_ids, read, translated, write
 from stockfeed.store.upgrade import current_revision, newest_revision, upgrade
@@ -52,6 +52,16 @@ def test_an_error_rolls_the_transaction_back(engine: Engine):
         write_and_fail()
     with read(engine) as connection:
         assert connection.execute(select(check_run)).all() == []
+
+
+def test_what_the_operator_made_read_only_stays_so_after_a_read(postgres_url: str, monkeypatch):
+    monkeypatch.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
+    engine = make_engine(postgres_url)
+    with read(engine) as connection:
+        connection.execute(text("SELECT 1"))
+    with pytest.raises(PermanentError, match="read-only"), write(engine) as connection:
+        connection.execute(text("CREATE TABLE written (id int)"))
+    engine.dispose()
 
 
 def test_change_ids_are_reserved_in_blocks(engine: Engine):
