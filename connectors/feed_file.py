@@ -22,7 +22,7 @@ from schemas.publishing import ItemResult, Listing, Observed, PublishItem
 class FeedFileOptions(BaseModel):
     """The keys of a `[channel]` of kind "feed_file" beside the general ones. `file` defaults to stock.csv or stock.ndjson."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     path: str = Field(min_length=1)  # folder; it must exist
     to: Literal["folder", "sftp"] = "folder"

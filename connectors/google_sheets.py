@@ -34,7 +34,7 @@ MOST_TOLD = 5
 class GoogleSheetsOptions(BaseModel):
     """`[feed.source] type = "google_sheets"`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     key: str  # of the spreadsheet: the part of its address between /d/ and /edit
     worksheet: str | None = None  # its title; by default the first

@@ -40,7 +40,7 @@ _LOOKED_AT = 100  # mails whose headers are fetched together
 class ImapOptions(BaseModel):
     """`[feed.source] type = "imap"`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     login: Login = "password"
     folder: str = Field("INBOX", min_length=1)

@@ -41,7 +41,7 @@ class NoPageError(TransientError):
 class RestOptions(BaseModel):
     """What every shop's REST interface needs to be told. `url` is the address that all lists are under; no login in it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     url: str
     private_host: bool = False

@@ -26,7 +26,7 @@ _ESCAPED_BYTE = re.compile(r"\\x([0-9a-f]{2})")
 class SelectionOptions(BaseModel):
     """Where the files are, which are taken, when they are complete, and what happens to them afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     path: str = Field(min_length=1)  # the folder
     select: Literal["exact", "glob", "newest", "all_new"] = "all_new"

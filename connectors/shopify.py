@@ -27,7 +27,7 @@ from schemas.publishing import ItemResult, Listing, Observed, PublishItem
 class ShopifyOptions(BaseModel):
     """The keys of a `[channel]` of kind "shopify" beside the general ones; limits are settings because shops differ."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     api_version: str = Field("2026-10", pattern=r"^\d{4}-\d{2}$")
     batch: int = Field(250, ge=1, le=250)  # quantities per write

@@ -36,7 +36,7 @@ _TRACKING = "Switch on “Track quantity” for them in the shop, or leave them:
 class ShopifySourceOptions(BaseModel):
     """`[feed.source] type = "shopify"`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     read: Literal["bulk", "paged"] = "bulk"
     quantities: tuple[Annotated[str, Field(pattern=r"^[a-z_]+$", max_length=60)], ...] = Field(_NAMES, min_length=1, max_length=20)

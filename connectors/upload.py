@@ -23,7 +23,7 @@ _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 class UploadOptions(BaseModel):
     """`[feed.source] type = "upload"`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     tokens: tuple[str, ...] = ()  # "sha256:…" of each token that may push over HTTP; none: only `deliveries add`
     pattern: tuple[str, ...] = ("*",)  # names of files; letter case does not count

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class WebApiOptions(BaseModel):
     """`[feed.source] type = "web_api"`. Paths are members with dots between them, "" the answer itself."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     url: str  # of the first page; no login in it
     rows: str = ""  # where a page's list of records is

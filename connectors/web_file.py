@@ -44,7 +44,7 @@ _LONGEST_WAIT = 86_400.0  # seconds; a server that asks for more is not believed
 class WebFileOptions(BaseModel):
     """`[feed.source] type = "web_file"`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     url: str  # of the file; no login in it
     hosts: tuple[str, ...] = ()  # "host" or "host:port": where redirects may lead beside the connection's host

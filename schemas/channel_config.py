@@ -25,7 +25,7 @@ class ChannelLocation(Section):
     id: str  # the channel's own id, e.g. "gid://shopify/Location/1"
     from_locations: tuple[str, ...] = Field(default=(), alias="from")
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
 
 class ChannelRule(Section):
@@ -66,7 +66,7 @@ class Gate(Section):
 class Channel(Section):
     """One place where we sell."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="allow", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
     code: Identifier
     name: str

@@ -24,13 +24,13 @@ SupplierKind = Literal["supplier", "own_warehouse", "3pl", "marketplace_fulfilme
 class Section(BaseModel):
     """A table of a configuration file: unknown keys are errors, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
 
 class TypedSection(BaseModel):
     """A `source` or `format` table: `type` picks the connector or reader, whose own options model checks the rest."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     type: str
 
@@ -176,7 +176,7 @@ class Guard(Section):
 class Expectation(Section):
     """One Great Expectations expectation: its own name and arguments, plus `severity`."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     type: str  # e.g. "expect_column_values_to_be_between"
     severity: Literal["row", "warn", "hold", "reject"] = "row"

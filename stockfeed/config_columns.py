@@ -1,6 +1,7 @@
 """What the tables of a feed say that only a reader would find else: columns that no file can have, faults never tolerated.
 
 Never reads a file: EDI files have the same columns always, lines of fixed width those of `fields`, and a document's are paths.
+What a format's options say is loaded for feeds of that format alone: most commands only want to start.
 """
 
 from collections.abc import Iterator
@@ -10,8 +11,6 @@ from schemas.rejections import escape_value
 from stockfeed.config_document import Document
 from stockfeed.config_mistakes import suggestion
 from transforms.formats import json_paths, xml_paths
-from transforms.formats.document_options import alternatives
-from transforms.formats.edi_options import HEADER, Tolerated
 
 _SYNTAXES = ("edi_x12", "edifact")
 
@@ -35,6 +34,8 @@ def _known_columns(form: dict[str, Any]) -> tuple[tuple[str, ...], str]:
     """Return the columns of every file of this format table, and what such files are called; none where a file says them."""
     fields = form.get("fields")
     if form.get("type") in _SYNTAXES:
+        from transforms.formats.edi_options import HEADER
+
         return HEADER, "EDI files"
     return (tuple(fields), "`fields`") if form.get("type") == "fixed_width" and isinstance(fields, dict) else ((), "")
 
@@ -42,7 +43,11 @@ def _known_columns(form: dict[str, Any]) -> tuple[tuple[str, ...], str]:
 def check_tolerated(document: Document, index: int, table: dict[str, Any]) -> None:
     """Note a mistake for each fault that cannot be tolerated."""
     tolerate = table.get("tolerate")
-    for at, code in enumerate(tolerate if isinstance(tolerate, list) else []):
+    if not isinstance(tolerate, list) or not tolerate:
+        return
+    from transforms.formats.edi_options import Tolerated
+
+    for at, code in enumerate(tolerate):
         path = ("feed", index, "tolerate", at)
         shown = escape_value(repr(code))
         if document.value("feed", index, "format", "type") != "edi_x12":
@@ -64,6 +69,8 @@ def _names(said: object) -> Iterator[str]:
 
 def _no_path(name: str, form: dict[str, Any]) -> str:
     """Return why a column is no path in the documents of this format table, "" when it is one."""
+    from transforms.formats.document_options import alternatives
+
     try:
         for path in alternatives(name):
             if form["type"] == "json_doc":

@@ -34,7 +34,7 @@ class Settings(BaseModel):
     `database_url` may hold a password: it is left out of every representation.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     config_dir: Path = Field(alias="config")
     state_dir: Path = Field(alias="state")

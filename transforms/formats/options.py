@@ -50,7 +50,7 @@ class ReaderOptions(BaseModel):
     patterns for the one member that holds it (with a "/" matched against the whole name, else against its last part).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     header: bool = True
     header_row: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
