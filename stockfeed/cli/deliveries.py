@@ -109,6 +109,27 @@ def show(session: Session, delivery: int, *, as_json: bool) -> None:
 
 @deliveries.command()
 @click.argument("delivery", type=int)
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Folder to write them to, as they are sent.")
+@json_option
+@pass_session
+def answers(session: Session, delivery: int, output: Path | None, *, as_json: bool) -> None:
+    """Show the TA1, 997, 999 or CONTRL that answer an EDI delivery.
+
+    They are made from the archived file, always the same: what is written
+    here is what the partner got, or will get.
+
+    \b
+    Example:
+      stockfeed deliveries answers 17
+    """
+    from stockfeed.cli.answers import tell_answers
+
+    with session.app() as app:
+        tell_answers(app, delivery, output, as_json=as_json)
+
+
+@deliveries.command()
+@click.argument("delivery", type=int)
 @reason_option("let it through")
 @json_option
 @pass_session

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from schemas.errors import DeliveryError
+from schemas.errors import DeliveryError, PermanentError
 from schemas.feed_config import Feed
 from schemas.findings import Finding
 from stockfeed.bootstrap import App
@@ -57,6 +57,21 @@ def answers_to(app: App, config: Feed, delivery: deliveries.Delivery) -> "list[A
         return []
     repeated = any(found["code"] == "EDI-REPLAY" for found in delivery.findings or ())
     return answers(report, options.acknowledge, sha256, delivery.ended_at, repeated=repeated)
+
+
+def delivery_answers(app: App, delivery_id: int) -> tuple[str, "list[Answer]"]:
+    """Return "sent", "pending", "failed" or "unsent" (no place for answers), and the acknowledgements of a delivery as they are sent.
+
+    Raises PermanentError when there is no such delivery, its feed is not configured or its bytes are missing from the archive.
+    """
+    with read(app.engine) as connection:
+        delivery = deliveries.load(connection, delivery_id)
+    if delivery is None:
+        raise PermanentError(f"there is no delivery {delivery_id}", "See `stockfeed deliveries list`.")
+    config = app.config.feed(delivery.feed)
+    is_asked = bool(config.source.options.get("answers_to"))
+    state = {"done": "sent"}.get(delivery.acknowledgement, delivery.acknowledgement) if is_asked else "unsent"
+    return state, answers_to(app, config, delivery)
 
 
 def _sha256(file: Path) -> str:

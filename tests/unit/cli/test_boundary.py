@@ -132,8 +132,8 @@ def test_every_promised_command_is_there():
     promised = (
         "init, demo, feeds list, feeds check, feeds try, feeds release, feeds audit, feeds template, feeds token, sync, "
         "allocate, publish, reconcile, deliveries list, deliveries show, deliveries release, deliveries reject, "
-        "deliveries undo, deliveries replay, deliveries add, rejections list, rejections export, inventory show, "
-        "inventory export, channels list, channels preview, channels approve, channels pause, channels resume, "
+        "deliveries undo, deliveries replay, deliveries add, deliveries answers, rejections list, rejections export, "
+        "inventory show, inventory export, channels list, channels preview, channels approve, channels pause, channels resume, "
         "channels rollback, why, db upgrade, db check, db roles, sweep, serve-uploads"
     )
     there = {" ".join(path) for path, command in every_command(stockfeed) if not isinstance(command, click.Group)}
