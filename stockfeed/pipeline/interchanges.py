@@ -60,7 +60,7 @@ def answers_to(app: App, config: Feed, delivery: deliveries.Delivery) -> "list[A
 
 
 def delivery_answers(app: App, delivery_id: int) -> tuple[str, "list[Answer]"]:
-    """Return "sent", "pending", "failed" or "unsent" (no place for answers), and the acknowledgements of a delivery as they are sent.
+    """Return "sent", "pending", "failed" or "unsent" (no place for answers), and the acknowledgements of a delivery as sent.
 
     Raises PermanentError when there is no such delivery, its feed is not configured or its bytes are missing from the archive.
     """
