@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from connectors.http import retry_after_seconds
+from connectors.tls import certificate_not_accepted, why_untrusted
 from schemas.connections import Connection, Secret
 from schemas.errors import CredentialsError, PermanentError, TransientError
 
@@ -32,7 +33,8 @@ _LIBRARIES = ("msal", "google.auth", "google.oauth2", "urllib3", "gspread")
 def access_token(connection: Connection, login: Login) -> str:
     """Return a fresh access token for a mailbox.
 
-    Raises CredentialsError (wrong secret, expired or revoked consent), TransientError (token endpoint not reachable).
+    Raises CredentialsError (wrong secret, expired or revoked consent), TransientError (token endpoint not reachable),
+    PermanentError (its certificate is not accepted, or it answers with something else).
     """
     with quiet(), http_session(connection) as session:
         if login.startswith("microsoft"):
@@ -48,12 +50,19 @@ def http_session(connection: Connection) -> "Iterator[Session]":
     """
     from requests import Session
     from requests.adapters import HTTPAdapter
+    from requests.exceptions import SSLError
 
     class Adapter(HTTPAdapter):
         def send(self, *arguments: Any, **named: Any) -> Any:
             if named.get("timeout") is None:
                 named["timeout"] = _TIMEOUT
-            answer = super().send(*arguments, **named)
+            try:
+                answer = super().send(*arguments, **named)
+            except SSLError as error:
+                if untrusted := why_untrusted(error):
+                    where = f"connection {connection.name!r}: the token endpoint"
+                    raise certificate_not_accepted(where, untrusted) from None
+                raise
             _check_answer(answer, connection)
             return answer
 

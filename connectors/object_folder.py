@@ -3,7 +3,6 @@
 Never lists below the prefix, never takes a half-read object for a whole one, and never trusts a cached listing.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.http import retry_after_seconds
 from connectors.selection import raw_name, shown_name
-from connectors.tls import certificate_not_accepted
+from connectors.tls import certificate_not_accepted, why_untrusted
 from schemas.connections import Connection
 from schemas.errors import ConfigError, CredentialsError, PermanentError, StockfeedError, TransientError
 from schemas.rejections import escape_value
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 _PIECE = 8 << 20  # bytes of one request
 _TIMES = ("LastModified", "last_modified")  # of s3fs and google_objects, of adlfs
 _SECOND = timedelta(seconds=1)
-_UNTRUSTED = re.compile(r"certificate verify failed: ([^(\[\]]+)")  # OpenSSL's words, whatever class carries them
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +227,8 @@ def _translated(place: str, error: Exception, connection: Connection | None) -> 
     status = getattr(error, "status_code", None) or getattr(error, "status", None) or getattr(error, "code", None)
     if str(status) in {"401", "403"} or _is_refusal(error):
         return _refused(place, connection)
-    if untrusted := _UNTRUSTED.search(str(error)):
-        return certificate_not_accepted(place, untrusted[1])
+    if untrusted := why_untrusted(error):
+        return certificate_not_accepted(place, untrusted)
     if not isinstance(error, OSError) and not _is_of_a_client(error):
         raise error
     words = f"{type(error).__name__}: {error}".splitlines()[0][:300]

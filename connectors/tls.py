@@ -3,11 +3,14 @@
 Never switches verification off: there is no option for it. A private certificate authority is named in the connection.
 """
 
+import re
 import ssl
 from pathlib import Path
 
 from schemas.connections import Connection
 from schemas.errors import CredentialsError, PermanentError
+
+_UNTRUSTED = re.compile(r"certificate verify failed: ([^(\[\]]+)")  # OpenSSL's words, whatever class carries them
 
 
 def client_context(connection: Connection | None) -> ssl.SSLContext:
@@ -32,6 +35,12 @@ def client_context(connection: Connection | None) -> ssl.SSLContext:
 def refused_certificate(place: str, error: ssl.SSLCertVerificationError) -> PermanentError:
     """Return the error for a certificate that was not accepted, with what is wrong with it; nothing secret was sent."""
     return certificate_not_accepted(place, error.verify_message)
+
+
+def why_untrusted(error: Exception) -> str | None:
+    """Return what a client library's error says is wrong with a certificate, None when it is about something else."""
+    found = _UNTRUSTED.search(str(error))
+    return found[1] if found else None
 
 
 def certificate_not_accepted(place: str, why: str) -> PermanentError:

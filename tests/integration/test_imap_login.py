@@ -177,6 +177,16 @@ def test_a_folder_that_is_not_there_is_a_mistake_of_the_file_with_the_folders_th
         assert "INBOX" in caught.value.hint
 
 
+@pytest.mark.parametrize("login", TOKEN_LOGINS)
+def test_a_token_endpoint_whose_certificate_nobody_vouches_for_is_told_as_that(tmp_path, login):
+    with tokens.running(tmp_path) as endpoint:
+        connection = endpoint.connection(ca_file=None, keyfile=Secret(tokens.service_key(endpoint)))
+        with pytest.raises(PermanentError, match="the token endpoint: the certificate is not accepted") as caught:
+            access_token(connection, login)
+        assert "ca_file" in caught.value.hint
+        assert endpoint.asked == []
+
+
 @needs_dovecot
 def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path):
     with dovecot.running() as server:
