@@ -10,7 +10,6 @@ from typing import Any, get_args
 from schemas.rejections import escape_value
 from stockfeed.config_document import Document
 from stockfeed.config_mistakes import suggestion
-from transforms.formats import json_paths, xml_paths
 
 _SYNTAXES = ("edi_x12", "edifact")
 
@@ -69,6 +68,7 @@ def _names(said: object) -> Iterator[str]:
 
 def _no_path(name: str, form: dict[str, Any]) -> str:
     """Return why a column is no path in the documents of this format table, "" when it is one."""
+    from transforms.formats import json_paths, xml_paths
     from transforms.formats.document_options import alternatives
 
     try:

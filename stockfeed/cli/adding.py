@@ -16,7 +16,7 @@ def add_file(app: "App", feed: str, file: Path, said: tuple[str | None, str | No
     """Return the exit code after the file was recorded and, unless `record_only`, read. `said`: name and time, as given."""
     from connectors.spool import Limits, spool_stream
     from schemas.transfer import Fetched
-    from stockfeed.pipeline import ingest
+    from stockfeed.pipeline.ingest import ingest
     from stockfeed.pipeline.receive import check_name, identity_of, receive
 
     app.config.feed(feed)

@@ -141,7 +141,7 @@ def release(session: Session, delivery: int, *, reason: str, as_json: bool) -> N
       stockfeed deliveries release 17 --reason "the clearance sale is real"
     """
     with session.app() as app:
-        from stockfeed.pipeline import release_delivery
+        from stockfeed.pipeline.acts import release_delivery
 
         _told(release_delivery(app, delivery, actor=actor(), reason=reason), delivery, "released", as_json=as_json)
 
@@ -159,7 +159,7 @@ def reject(session: Session, delivery: int, *, reason: str, as_json: bool) -> No
       stockfeed deliveries reject 17 --reason "columns were shifted"
     """
     with session.app() as app:
-        from stockfeed.pipeline import reject_delivery
+        from stockfeed.pipeline.acts import reject_delivery
 
         _told(reject_delivery(app, delivery, actor=actor(), reason=reason), delivery, "rejected", as_json=as_json)
 
@@ -177,7 +177,7 @@ def undo(session: Session, delivery: int, *, reason: str, as_json: bool) -> None
       stockfeed deliveries undo 17 --reason "the supplier sent last week's file"
     """
     with session.app() as app:
-        from stockfeed.pipeline import undo_delivery
+        from stockfeed.pipeline.acts import undo_delivery
 
         _told(undo_delivery(app, delivery, actor=actor(), reason=reason), delivery, "undone", as_json=as_json)
 
@@ -195,7 +195,7 @@ def replay(session: Session, delivery: int, *, reason: str, as_json: bool) -> No
       stockfeed deliveries replay 17
     """
     with session.app() as app:
-        from stockfeed.pipeline import replay_delivery
+        from stockfeed.pipeline.acts import replay_delivery
 
         _told(replay_delivery(app, delivery, actor=actor(), reason=reason), delivery, "replayed", as_json=as_json)
 

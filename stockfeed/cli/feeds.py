@@ -168,7 +168,7 @@ def release(session: Session, feed: str, *, reason: str, as_json: bool) -> None:
       stockfeed feeds release acme.stock --reason "compared with the portal"
     """
     with session.app() as app:
-        from stockfeed.pipeline import release_feed
+        from stockfeed.pipeline.acts import release_feed
 
         app.config.feed(feed)
         release_feed(app, feed, actor=actor(), reason=reason)
@@ -196,7 +196,7 @@ def audit(session: Session, feed: str, *, as_json: bool) -> int:
     from stockfeed.cli.output import progress
 
     with session.app() as app, progress("auditing", 1) as step:
-        from stockfeed.pipeline import audit_feed
+        from stockfeed.pipeline.whole_contract import audit_feed
 
         app.config.feed(feed)
         step(feed)

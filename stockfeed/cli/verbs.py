@@ -157,7 +157,7 @@ def sweep(session: Session, *, confirm: bool, as_json: bool) -> int:
       stockfeed sweep
     """
     with session.app() as app:
-        from stockfeed.pipeline import sweep as sweep_feeds
+        from stockfeed.pipeline.sweep import sweep as sweep_feeds
 
         result = as_row(sweep_feeds(app, confirmed=confirm))
     if as_json:
@@ -182,7 +182,9 @@ def _reader_ahead(config: "Config", feeds: tuple[str, ...]) -> "AbstractContextM
 
 
 def _sync_one(app: "App", feed: str) -> Iterator[dict[str, Any]]:
-    from stockfeed.pipeline import acknowledge_all, collect, ingest
+    from stockfeed.pipeline.acknowledge import acknowledge_all
+    from stockfeed.pipeline.collect import collect
+    from stockfeed.pipeline.ingest import ingest
 
     collected = collect(app, feed)
     for name, why in collected.waiting.items():

@@ -196,7 +196,7 @@ def _retain() -> int:
     """Return how retention ended. It has no command of its own: the nightly DAG calls the verb."""
     from schemas.errors import StockfeedError
     from stockfeed.bootstrap import open_app
-    from stockfeed.pipeline import retain
+    from stockfeed.pipeline.retention import retain
     from stockfeed.settings import load_settings
 
     try:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from schemas.channel_config import Channel
 from stockfeed.checker import check_database
-from stockfeed.pipeline import approve_channel, publish, reconcile
+from stockfeed.pipeline.channel_acts import approve_channel
+from stockfeed.pipeline.publish import publish
+from stockfeed.pipeline.reconcile import reconcile
 from tests.integration.pipeline.conftest import World
 from tests.integration.publish.memory_shop import PLACE, MemoryShop
 

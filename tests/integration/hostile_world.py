@@ -13,7 +13,8 @@ from sqlalchemy import text
 
 from schemas.tables import delivery
 from stockfeed.bootstrap import App, open_app
-from stockfeed.pipeline import collect, ingest
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
 from stockfeed.settings import load_settings
 from stockfeed.store.engine import make_engine, read
 from stockfeed.store.upgrade import upgrade

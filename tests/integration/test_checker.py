@@ -13,7 +13,9 @@ from schemas.tables import metadata
 from stockfeed.checker import QUERIES, check_database
 from stockfeed.checker.reading import snapshot
 from stockfeed.cli.boundary import run
-from stockfeed.pipeline import reject_delivery, release_delivery, replay_delivery, retain, sweep, undo_delivery
+from stockfeed.pipeline.acts import reject_delivery, release_delivery, replay_delivery, undo_delivery
+from stockfeed.pipeline.retention import retain
+from stockfeed.pipeline.sweep import sweep
 from stockfeed.store.engine import write
 from tests.integration.checked_world import WHO, SellingWorld
 from tests.integration.pipeline.conftest import csv

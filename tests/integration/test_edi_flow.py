@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stockfeed.pipeline import acknowledge_all, release_delivery
+from stockfeed.pipeline.acknowledge import acknowledge_all
+from stockfeed.pipeline.acts import release_delivery
 from tests.conftest import REPOSITORY
 from tests.integration.hostile_world import HostileWorld, HourClock, database_template
 from tests.integration.test_hostile_edi import feed_toml
@@ -72,7 +73,8 @@ KILLED = """
 import sys
 from pathlib import Path
 from stockfeed.bootstrap import open_app
-from stockfeed.pipeline import acknowledge_all, release_delivery
+from stockfeed.pipeline.acknowledge import acknowledge_all
+from stockfeed.pipeline.acts import release_delivery
 from stockfeed.settings import load_settings
 from tests.crash import killer, points
 

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.feed_config import Feed
-from stockfeed.pipeline import acknowledge_all
+from stockfeed.pipeline.acknowledge import acknowledge_all
 from stockfeed.pipeline.trial import try_file
 from stockfeed.settings import load_settings
 from tests.integration.hostile_world import database_template

@@ -10,7 +10,8 @@ import pytest
 
 from connectors.mail_reading import read_mail
 from schemas.connections import Connection
-from stockfeed.pipeline import collect, ingest
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
 from tests.conftest import REPOSITORY
 from tests.integration.hostile_world import STANDARD, HostileWorld, HourClock, database_template, feed_toml
 from tests.servers import dovecot

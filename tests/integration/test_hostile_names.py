@@ -77,7 +77,7 @@ def waiting_name(name: str) -> str:
 
 def delivered(world: HostileWorld, name: str, content: bytes) -> Outcome | None:
     """How the file with this name ended; None when it was left, and then `world.left` says why."""
-    from stockfeed.pipeline import collect
+    from stockfeed.pipeline.collect import collect
 
     world.put(content, name)
     world.left = collect(world.app, "acme.stock").waiting

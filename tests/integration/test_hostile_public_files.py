@@ -80,7 +80,7 @@ def test_a_poison_file_is_parked_after_three_tries_and_the_next_one_is_read(tmp_
 
 def _die_while_reading(world: HostileWorld):
     from schemas.tables import delivery
-    from stockfeed.pipeline import collect
+    from stockfeed.pipeline.collect import collect
     from stockfeed.store.engine import write
 
     collect(world.app, "acme.stock")

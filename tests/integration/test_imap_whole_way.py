@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from stockfeed.pipeline import acknowledge_all, collect, ingest, release_delivery
+from stockfeed.pipeline.acknowledge import acknowledge_all
+from stockfeed.pipeline.acts import release_delivery
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
 from tests.integration.hostile_world import HostileWorld, HourClock, database_template, toml
 from tests.servers import dovecot
 from tests.servers.feeds import CANARY

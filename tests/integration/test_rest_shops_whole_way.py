@@ -8,7 +8,7 @@ import pytest
 
 from schemas.connections import Secret
 from schemas.errors import StockfeedError, TransientError
-from stockfeed.pipeline import collect
+from stockfeed.pipeline.collect import collect
 from tests.integration.hostile_world import HostileWorld, HourClock, database_template
 from tests.integration.test_storefront_whole_way import config
 from tests.servers import magento_shop, web_server, woo_shop

@@ -9,7 +9,7 @@ import pytest
 from schemas.connections import Connection, Secret
 from schemas.errors import StockfeedError
 from stockfeed.demo.shop import Shop, ShopLocation
-from stockfeed.pipeline import collect
+from stockfeed.pipeline.collect import collect
 from tests.conftest import REPOSITORY
 from tests.integration.hostile_world import HostileWorld, HourClock, database_template, toml
 from tests.servers import web_server

@@ -17,7 +17,11 @@ from sqlalchemy import text
 from schemas.channel_config import Channel
 from stockfeed.bootstrap import App
 from stockfeed.checker import check_database
-from stockfeed.pipeline import allocate, by_line, collect, ingest, release_delivery, undo_delivery
+from stockfeed.pipeline import by_line
+from stockfeed.pipeline.acts import release_delivery, undo_delivery
+from stockfeed.pipeline.allocate import allocate
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
 from stockfeed.pipeline.results import IngestResult
 from stockfeed.settings import load_config, load_settings
 from stockfeed.store.archive import Archive

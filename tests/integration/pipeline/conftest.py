@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from stockfeed.bootstrap import App, open_app
 from stockfeed.checker import check_database
-from stockfeed.pipeline import collect, ingest
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
 from stockfeed.pipeline.results import IngestResult
 from stockfeed.settings import load_settings
 from stockfeed.store.engine import read

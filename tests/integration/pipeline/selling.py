@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from schemas.channel_config import Channel
-from stockfeed.pipeline import allocate
+from stockfeed.pipeline.allocate import allocate
 
 
 class Shop:

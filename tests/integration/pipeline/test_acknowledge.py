@@ -3,7 +3,9 @@
 import pytest
 
 from schemas.errors import PermanentError
-from stockfeed.pipeline import acknowledge, acknowledge_all, collect, ingest
+from stockfeed.pipeline.acknowledge import acknowledge, acknowledge_all
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
 from tests.integration.pipeline.conftest import csv
 
 

@@ -11,7 +11,9 @@ from sqlalchemy import event
 from schemas.errors import PermanentError, TransientError
 from schemas.tables import feed as feed_table
 from stockfeed.checker import check_database
-from stockfeed.pipeline import collect, ingest, release_feed, undo_delivery
+from stockfeed.pipeline.acts import release_feed, undo_delivery
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
 from stockfeed.pipeline.lease import hold_lease
 from tests.integration.pipeline.conftest import csv, many
 
@@ -22,7 +24,8 @@ import os, sys
 from pathlib import Path
 from sqlalchemy import event
 from stockfeed.bootstrap import open_app
-from stockfeed.pipeline import collect, ingest
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
 from stockfeed.settings import load_settings
 
 left = int(sys.argv[2])

@@ -3,7 +3,9 @@
 import pytest
 
 from schemas.errors import TransientError
-from stockfeed.pipeline import collect, ingest, reject_delivery, release_delivery, replay_delivery, undo_delivery
+from stockfeed.pipeline.acts import reject_delivery, release_delivery, replay_delivery, undo_delivery
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
 from tests.integration.pipeline.conftest import csv, many
 
 WHO = {"actor": "ann", "reason": "checked with the supplier"}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from stockfeed.pipeline import ingest, reject_delivery, release_delivery, undo_delivery
+from stockfeed.pipeline.acts import reject_delivery, release_delivery, undo_delivery
+from stockfeed.pipeline.ingest import ingest
 from tests.integration.pipeline.conftest import many
 from tests.integration.pipeline.selling import Shop
 
@@ -93,7 +94,7 @@ def test_a_policy_of_keep_ignores_what_was_kept_under_the_other(world, held):
     shop = Shop(world)
     assert shop.offers()["S000"] == 0
     world.edit('while_held = "lower"', 'while_held = "keep"')
-    from stockfeed.pipeline import sweep
+    from stockfeed.pipeline.sweep import sweep
 
     sweep(world.app)
     assert shop.offers() == many(30)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from stockfeed.pipeline import release_delivery, undo_delivery
+from stockfeed.pipeline.acts import release_delivery, undo_delivery
 from tests.integration.pipeline.conftest import csv
 
 WHO = {"actor": "ann", "reason": "checked with the supplier"}

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from schemas.tables import feed_location
-from stockfeed.pipeline import overdue, retain, sweep, undo_delivery
+from stockfeed.pipeline.acts import undo_delivery
+from stockfeed.pipeline.retention import retain
+from stockfeed.pipeline.sweep import overdue, sweep
 from stockfeed.store.engine import write
 from stockfeed.store.reservations import SeenSale, add_seen_sales
 from tests.integration.pipeline.selling import Shop

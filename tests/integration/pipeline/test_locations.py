@@ -2,7 +2,7 @@
 
 import pytest
 
-from stockfeed.pipeline import release_delivery, undo_delivery
+from stockfeed.pipeline.acts import release_delivery, undo_delivery
 
 WHO = {"actor": "ann", "reason": "checked with the supplier"}
 SCOPED = 'trust_first = true\nscope = "location"'

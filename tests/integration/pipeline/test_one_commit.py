@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import event
 
-from stockfeed.pipeline import ingest
+from stockfeed.pipeline.ingest import ingest
 from tests.integration.pipeline.conftest import csv
 
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from stockfeed.pipeline import release_delivery
+from stockfeed.pipeline.acts import release_delivery
 from tests.integration.pipeline.conftest import csv, many
 
 WHO = {"actor": "ann", "reason": "checked with the supplier"}
@@ -87,7 +87,8 @@ def test_a_feed_whose_order_becomes_the_arrival_goes_on(world, before):
 
 
 def test_a_delivery_collected_before_the_order_changed_is_placed_in_the_new_order(world):
-    from stockfeed.pipeline import collect, ingest
+    from stockfeed.pipeline.collect import collect
+    from stockfeed.pipeline.ingest import ingest
 
     world.configure().deliver(many(30))
     world.clock.advance(hours=1)

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from schemas.errors import PermanentError
-from stockfeed.pipeline import overdue, retain
+from stockfeed.pipeline.retention import retain
+from stockfeed.pipeline.sweep import overdue
 from tests.integration.pipeline.conftest import many
 
 

@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy import text
 
 from schemas.errors import PermanentError
-from stockfeed.pipeline import collect, ingest, release_delivery, replay_delivery, undo_delivery
+from stockfeed.pipeline.acts import release_delivery, replay_delivery, undo_delivery
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
 from stockfeed.store.engine import write
 from tests.integration.pipeline.conftest import csv, many
 

@@ -3,7 +3,7 @@
 from sqlalchemy import insert
 
 from schemas.tables import feed
-from stockfeed.pipeline import sweep
+from stockfeed.pipeline.sweep import sweep
 from stockfeed.store.engine import write
 from tests.integration.pipeline.selling import Shop
 

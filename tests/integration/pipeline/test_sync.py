@@ -5,16 +5,10 @@ import hashlib
 import pytest
 
 from schemas.errors import PermanentError, TransientError
-from stockfeed.pipeline import (
-    acknowledge_all,
-    collect,
-    ingest,
-    reject_delivery,
-    release_delivery,
-    release_feed,
-    replay_delivery,
-    undo_delivery,
-)
+from stockfeed.pipeline.acknowledge import acknowledge_all
+from stockfeed.pipeline.acts import reject_delivery, release_delivery, release_feed, replay_delivery, undo_delivery
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
 from tests.integration.pipeline.conftest import csv, many
 
 WHO = {"actor": "ann", "reason": "checked with the supplier"}

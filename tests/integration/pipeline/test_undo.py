@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from schemas.errors import PermanentError
-from stockfeed.pipeline import release_delivery, release_feed, undo_delivery
+from stockfeed.pipeline.acts import release_delivery, release_feed, undo_delivery
 from stockfeed.store.engine import write
 from stockfeed.store.reservations import SeenSale, add_seen_sales
 from tests.conftest import HandClock

@@ -74,7 +74,7 @@ def test_a_sale_is_given_back_only_by_a_snapshot_that_confirms_the_sku(world, ro
 
 
 def test_undoing_the_snapshot_that_gave_a_sale_back_takes_it_again(world):
-    from stockfeed.pipeline import undo_delivery
+    from stockfeed.pipeline.acts import undo_delivery
 
     world.configure().deliver(many(30, A=5))
     with write(world.app.engine) as connection:

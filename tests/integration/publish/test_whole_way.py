@@ -10,8 +10,9 @@ from sqlalchemy import text
 from schemas.errors import TransientError
 from stockfeed.bootstrap import App, open_app
 from stockfeed.demo.shop import DEFAULT_LOCATION, Shop
-from stockfeed.pipeline import collect, ingest
 from stockfeed.pipeline.channel_acts import approve_channel
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
 from stockfeed.pipeline.publish import publish
 from stockfeed.pipeline.reconcile import reconcile
 from stockfeed.settings import load_settings

@@ -8,8 +8,11 @@ import pytest
 from sqlalchemy import Engine, exc, inspect, make_url, text
 
 from schemas.errors import ConfigError
-from stockfeed.pipeline import acknowledge_all, reject_delivery, release_delivery, release_feed, retain, sweep, undo_delivery
+from stockfeed.pipeline.acknowledge import acknowledge_all
+from stockfeed.pipeline.acts import reject_delivery, release_delivery, release_feed, undo_delivery
 from stockfeed.pipeline.channel_acts import approve_channel
+from stockfeed.pipeline.retention import retain
+from stockfeed.pipeline.sweep import sweep
 from stockfeed.store.engine import make_engine, read
 from stockfeed.store.roles import administrator_sql
 from stockfeed.store.upgrade import upgrade
