@@ -80,12 +80,13 @@ def _insert(direct: Any, table: str, frame: pl.DataFrame) -> None:
     texts = frame.with_columns(pl.col(pl.Date).cast(pl.String)) if pl.Date in frame.schema.values() else frame
     columns = ", ".join(f'"{name}"' for name in texts.columns)
     one = f"({', '.join('?' * texts.width)})"
-    values = list(chain.from_iterable(zip(*(column.to_list() for column in texts), strict=True)))
-    whole = texts.height // _ROWS_A_STATEMENT * _ROWS_A_STATEMENT * texts.width
     into = f"INSERT INTO temp.{table} ({columns}) VALUES "  # noqa: S608 (our names)
     many = ", ".join([one] * _ROWS_A_STATEMENT)
-    direct.executemany(into + many, _portions(values, 0, whole, _ROWS_A_STATEMENT * texts.width))
-    direct.executemany(into + one, _portions(values, whole, len(values), texts.width))
+    for page in texts.iter_slices(_FETCHED):
+        values = list(chain.from_iterable(zip(*(column.to_list() for column in page), strict=True)))
+        whole = page.height // _ROWS_A_STATEMENT * _ROWS_A_STATEMENT * page.width
+        direct.executemany(into + many, _portions(values, 0, whole, _ROWS_A_STATEMENT * page.width))
+        direct.executemany(into + one, _portions(values, whole, len(values), page.width))
 
 
 def _portions(values: list[Any], start: int, end: int, size: int) -> Iterator[list[Any]]:
