@@ -8,6 +8,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from stockfeed.pipeline import last_reading
 from stockfeed.pipeline.batches import reader_options
 from stockfeed.pipeline.job import Job
 from stockfeed.pipeline.last_reading import LastReading, is_small, summed_up, told_rows
-from stockfeed.pipeline.stage import Gathered, Staged, Touched, conclude, gather
+from stockfeed.pipeline.stage import Gathered, Staged, conclude, gather
+from stockfeed.pipeline.taking import AtOnce, Taker, Touched, beside_levels
 from stockfeed.pipeline.whole_contract import left_to_great_expectations
 from stockfeed.store import comparison, staging
 from stockfeed.store import last_reading as stored
@@ -55,14 +57,24 @@ def stage_delivery(job: Job, connection: Connection, path: Path, raw: Iterator[R
             return _Difference.of(job, connection, path).stage()
         except (NotByLine, DeliveryError) as reason:  # an error of the file is found again, with its place in the whole file
             words = str(reason)
-    gathered = gather(connection, feed, raw, keep=keep, on_batch=job.lease.heartbeat())
-    staged = conclude(connection, feed, gathered, keep)
+    with _taking(job, connection) as into:
+        gathered = gather(connection, feed, raw, keep=keep, on_batch=job.lease.heartbeat(), into=into)
+        staged = conclude(connection, feed, gathered, keep)
     staged.gate = {"kind": "whole", "why": words}
     if why is None:
         rows = gathered.records["row"]
         again = pl.concat([rows_between(rows), _not_plain(staged, gathered)])
         staged.kept = _kept(staged, gathered, again, max(rows.tail(1).to_list(), default=0))
     return staged
+
+
+def _taking(job: Job, connection: Connection) -> AbstractContextManager[Taker]:
+    """Return a context with what takes the records: where all of them are needed in the database, all are staged."""
+    feed = job.config
+    needs_all = feed.mode != "snapshot" or feed.scope == "location" or feed.wide is not None or feed.while_held == "lower"
+    if needs_all or left_to_great_expectations(feed):
+        return nullcontext(AtOnce(connection))
+    return beside_levels(connection, job.row.id, job.app.settings.spool_dir)
 
 
 def _why_whole(feed: Feed) -> str | None:

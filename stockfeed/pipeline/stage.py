@@ -17,6 +17,7 @@ from schemas.feed_config import Feed
 from schemas.findings import Finding
 from schemas.records import KEY_SCHEMA, NormalisedBatch, RawBatch
 from schemas.rejections import Rejection, rejection
+from stockfeed.pipeline.taking import AtOnce, Taker, Touched
 from stockfeed.pipeline.whole_contract import judge_rest, left_to_great_expectations
 from stockfeed.store import staging
 from transforms import duplicates
@@ -60,7 +61,7 @@ class Staged:
     sku_column: str = "supplier_sku"  # what the file calls it
     descents: int = 0  # records whose SKU is smaller than the one before
     gate: dict[str, Any] = field(default_factory=dict)  # whether all lines were read, and why
-    touched: "Touched | None" = None  # set where only some lines were read
+    touched: Touched | None = None  # set where the records that are in the levels as they are were left out
     kept: "LastReading | None" = None  # for the next line difference
     others: int = 0  # levels of the feed that it does not confirm
 
@@ -73,14 +74,6 @@ class Staged:
     def is_complete(self) -> bool:
         """Whether nearly every row's key could be read, so that an absent key is really absent (EDI may say: changes only)."""
         return not self.reading.get("partial") and self.without_key <= _UNKEYED_SHARE * max(self.rows_read, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """How many levels the delivery before confirmed, and how many others the feed has."""
-
-    known: int
-    others: int
 
 
 def stated_as_of(staged: Staged) -> datetime:
@@ -127,9 +120,14 @@ def gather(
     keep: int,
     on_batch: Callable[[int], None] | None = None,
     with_keys: bool = False,
+    into: Taker | None = None,
 ) -> Gathered:
-    """Read these batches into the temporary tables of `connection`, up to the rules that look at rows together."""
+    """Read these batches into the temporary tables of `connection`, up to the rules that look at rows together.
+
+    `into` takes the records; by default all of them are staged.
+    """
     staging.create(connection)
+    taker = into or AtOnce(connection)
     result, tallies = Staged(), [Tally()] * len(feed.expect)
     hashes: list[pl.Series] = []
     quantities: list[pl.Series] = []
@@ -142,7 +140,7 @@ def gather(
         for batch in batches:
             verdict, counted = check_batch(batch, feed.expect)
             tallies = [a + b for a, b in zip(tallies, counted, strict=True)]
-            staging.load_records(connection, verdict.records, number)
+            taker.take(verdict.records, number)
             staging.load_rejected_keys(connection, verdict.rejected_keys)
             number += verdict.records.height
             hashes.append(duplicates.key_hashes(verdict.records))
@@ -156,11 +154,15 @@ def gather(
                 on_batch(result.rows_read)
     if not hashes:
         raise DeliveryError("the file has no header and no rows", "Send the file again.", code="FILE-EMPTY")
+    doubled, alike = duplicates.doubled_numbers(pl.concat(hashes)), suspected(pl.concat(forms))
+    beside = taker.end(pl.concat([doubled, alike]))
+    result.touched = taker.touched
     together = [
-        _resolve_duplicates(connection, feed, pl.concat(hashes), result, keep),
-        _note_lookalikes(connection, feed, pl.concat(forms), result, keep),
+        _resolve_duplicates(connection, feed, doubled, result, keep),
+        _note_lookalikes(connection, feed, alike, result, keep),
     ]
-    return Gathered(result, tallies, histogram(pl.concat(quantities)), seen, pl.concat(records), pl.concat(together))
+    counts = histogram(pl.concat(quantities))
+    return Gathered(result, tallies, counts, seen, pl.concat(records), pl.concat(together), beside)
 
 
 def conclude(connection: Connection, feed: Feed, read: Gathered, keep: int) -> Staged:
@@ -253,9 +255,8 @@ def _room(result: Staged, keep: int) -> int:
     return max(0, keep - len(result.rejections))
 
 
-def _resolve_duplicates(connection: Connection, feed: Feed, hashes: pl.Series, result: Staged, keep: int) -> pl.Series:
+def _resolve_duplicates(connection: Connection, feed: Feed, doubled: pl.Series, result: Staged, keep: int) -> pl.Series:
     """Keep one record of each key, or none, as the feed says; return the rows that share a key with another."""
-    doubled = duplicates.doubled_numbers(hashes)
     if not doubled.len():
         return _NO_ROWS
     staging.pick(connection, doubled)
@@ -285,9 +286,8 @@ def _recount(connection: Connection, feed: Feed, rows: pl.DataFrame, found: dupl
         result.skipped["duplicate"] += gone.height - rejected
 
 
-def _note_lookalikes(connection: Connection, feed: Feed, forms: pl.DataFrame, result: Staged, keep: int) -> pl.Series:
-    """Tell of keys that look alike, and return the rows in question; `forms` are the `key_forms` of all records, from 1."""
-    suspects = suspected(forms)
+def _note_lookalikes(connection: Connection, feed: Feed, suspects: pl.Series, result: Staged, keep: int) -> pl.Series:
+    """Tell of keys that look alike, and return the rows in question; `suspects` are the numbers of those that may."""
     if not suspects.len():
         return _NO_ROWS
     staging.pick(connection, suspects)

@@ -19,10 +19,12 @@ __all__ = [
     "create",
     "delete_picked",
     "drop",
+    "load_numbered",
     "load_records",
     "load_rejected_keys",
     "load_touched_keys",
     "locations",
+    "numbered",
     "pick",
     "picked_records",
     "records",
@@ -38,8 +40,17 @@ _COLUMN_NAMES = [column.name for column in staged.columns]
 
 def load_records(connection: Connection, records: pl.DataFrame, first: int) -> None:
     """Append StockRecords (RECORD_SCHEMA), numbered from `first` on."""
-    numbered = records.with_columns(pl.int_range(first, first + pl.len(), dtype=pl.Int64).alias("n")).select(_COLUMN_NAMES)
-    _load(connection, staged, numbered)
+    load_numbered(connection, numbered(records, first))
+
+
+def numbered(records: pl.DataFrame, first: int) -> pl.DataFrame:
+    """Return records with their numbers `n`, from `first` on."""
+    return records.with_columns(pl.int_range(first, first + pl.len(), dtype=pl.Int64).alias("n"))
+
+
+def load_numbered(connection: Connection, records: pl.DataFrame) -> None:
+    """Append StockRecords (RECORD_SCHEMA) that have their numbers `n`."""
+    _load(connection, staged, records.select(_COLUMN_NAMES))
 
 
 def load_rejected_keys(connection: Connection, keys: pl.DataFrame) -> None:
