@@ -5,7 +5,6 @@ why the rest follows, is docs/decisions/0013.
 """
 
 import secrets
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -156,7 +155,6 @@ class _Difference:
         with ThreadPoolExecutor(1) as beside:  # it finds the new lines while the old ones are staged; both are few
             coming = beside.submit(lambda: list(self._read(self.new)))
             was = self._gather(self._read(self.old))
-            was_totals = staging.totals(self.connection)
             now = self._gather(iter(coming.result()))
         self._refuse_met_keys(was.records, now.records)
         keep, same = self.job.app.settings.rejections_kept, int(self.new.same.sum())
@@ -169,8 +167,8 @@ class _Difference:
             smallest=self._smallest(was, now),
             records=now.records,
             together=now.together,
-            beside=Counter({name: profile[name] - was_totals[name] for name in _TOTALS}),
         )
+        whole.result.totals.update({name: profile[name] - was.result.totals[name] for name in _TOTALS})
         whole.result.rows_read += same
         whole.result.rows_accepted += same
         if whole.result.rejections_total > keep:

@@ -23,7 +23,7 @@ from stockfeed.store import staging
 from transforms import duplicates
 from transforms.contract import Tally, check_batch, finish
 from transforms.duplicates import descents
-from transforms.guard import Profile, histogram, profile
+from transforms.guard import Profile, histogram, profile, totals
 from transforms.key_sample import SAMPLED, Smallest, no_sample, with_more
 from transforms.lookalikes import key_forms, lookalike_groups, suspected
 from transforms.normalise import normalise, plan_as_of
@@ -55,6 +55,7 @@ class Staged:
     reading: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    totals: Counter[str] = field(default_factory=Counter)  # of the accepted records, see transforms.guard.totals
     as_of: datetime | None = None
     profile: Profile | None = None
     sample: dict[str, int | None] = field(default_factory=dict)
@@ -99,8 +100,7 @@ class Gathered:
     """What was read before the delivery as a whole is judged, all records as they were before duplicates were resolved.
 
     `counts` is the histogram of their quantities; `records` has their `row`, and their keys where asked for; `together` are the
-    rows that were looked at beside others: of one key, or of keys that look alike. `beside` are totals of records that are
-    not staged because they are in the database as they are.
+    rows that were looked at beside others: of one key, or of keys that look alike.
     """
 
     result: Staged
@@ -109,7 +109,6 @@ class Gathered:
     smallest: Smallest
     records: pl.DataFrame
     together: pl.Series
-    beside: Counter[str] = field(default_factory=Counter)
 
 
 def gather(
@@ -144,7 +143,8 @@ def gather(
             staging.load_rejected_keys(connection, verdict.rejected_keys)
             number += verdict.records.height
             hashes.append(duplicates.key_hashes(verdict.records))
-            quantities.append(verdict.records.select(pl.coalesce("available", "on_hand")).to_series())
+            quantities.append(_effective(verdict.records))
+            result.totals.update(totals(quantities[-1]))
             forms.append(key_forms(verdict.records["supplier_sku"]))
             seen = with_more(seen, pl.DataFrame({"key": hashes[-1], "quantity": quantities[-1]}))
             records.append(verdict.records.select(columns))
@@ -155,14 +155,14 @@ def gather(
     if not hashes:
         raise DeliveryError("the file has no header and no rows", "Send the file again.", code="FILE-EMPTY")
     doubled, alike = duplicates.doubled_numbers(pl.concat(hashes)), suspected(pl.concat(forms))
-    beside = taker.end(pl.concat([doubled, alike]))
+    taker.end(pl.concat([doubled, alike]))
     result.touched = taker.touched
     together = [
         _resolve_duplicates(connection, feed, doubled, result, keep),
         _note_lookalikes(connection, feed, alike, result, keep),
     ]
     counts = histogram(pl.concat(quantities))
-    return Gathered(result, tallies, counts, seen, pl.concat(records), pl.concat(together), beside)
+    return Gathered(result, tallies, counts, seen, pl.concat(records), pl.concat(together))
 
 
 def conclude(connection: Connection, feed: Feed, read: Gathered, keep: int) -> Staged:
@@ -171,11 +171,15 @@ def conclude(connection: Connection, feed: Feed, read: Gathered, keep: int) -> S
     result.findings += finish(feed.expect, read.tallies)
     _judge_rest(connection, feed, result, keep)
     result.rejections.sort(key=lambda r: r.row or 0)
-    totals = {name: value + read.beside[name] for name, value in staging.totals(connection).items()}
     rows = result.rows_read - sum(result.skipped.values())
-    result.profile = profile(read.counts, rows=rows, rejected=result.rows_rejected, totals=totals)
+    result.profile = profile(read.counts, rows=rows, rejected=result.rows_rejected, totals=result.totals)
     result.sample = {str(key): quantity for key, quantity in read.smallest.keys.head(SAMPLED).iter_rows()}
     return result
+
+
+def _effective(records: pl.DataFrame) -> pl.Series:
+    """Return the quantity of each record that counts: available, else on hand."""
+    return records.select(pl.coalesce("available", "on_hand")).to_series()
 
 
 def _normalised(feed: Feed, batches: Iterator[RawBatch], result: Staged) -> Iterator[NormalisedBatch]:
@@ -266,6 +270,9 @@ def _resolve_duplicates(connection: Connection, feed: Feed, doubled: pl.Series, 
     staging.delete_picked(connection)
     staging.set_quantities(connection, found.quantities)
     staging.load_rejected_keys(connection, found.rejected_keys)
+    for gone in (found.drop, found.quantities["n"]):
+        result.totals.subtract(totals(_effective(rows.join(gone.to_frame("n"), on="n", how="semi"))))
+    result.totals.update(totals(_effective(found.quantities)))
     _keep(result, found.rejections, keep, total=found.total)
     _recount(connection, feed, rows, found, result)
     return rows["row"]
@@ -307,6 +314,7 @@ def _note_lookalikes(connection: Connection, feed: Feed, suspects: pl.Series, re
     if severity == "row":
         staging.delete_picked(connection)
         staging.load_rejected_keys(connection, rows.select(list(KEY_SCHEMA)).unique())
+        result.totals.subtract(totals(_effective(rows)))
         refused = rows["row"].n_unique()
         result.rows_accepted -= refused
         result.rows_rejected += refused
@@ -327,5 +335,6 @@ def _judge_rest(connection: Connection, feed: Feed, result: Staged, keep: int) -
     staging.pick(connection, leaving["n"])
     staging.delete_picked(connection)
     staging.load_rejected_keys(connection, leaving.select(list(KEY_SCHEMA)).unique())
+    result.totals.subtract(totals(_effective(leaving)))
     result.rows_accepted -= len(refused)
     result.rows_rejected += len(refused)

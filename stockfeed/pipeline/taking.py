@@ -8,7 +8,6 @@ import errno
 import secrets
 import tempfile
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -46,8 +45,8 @@ class Taker(Protocol):
     def take(self, records: pl.DataFrame, first: int, /) -> None:
         """Take records (RECORD_SCHEMA), numbered from `first` on."""
 
-    def end(self, together: pl.Series, /) -> Counter[str]:
-        """Leave staged what has to be, the records `together` (numbers) in any case, and return the totals of the rest."""
+    def end(self, together: pl.Series, /) -> None:
+        """Leave staged what has to be, the records `together` (numbers) in any case."""
 
 
 class AtOnce:
@@ -62,9 +61,8 @@ class AtOnce:
         """Stage these records."""
         staging.load_records(self._connection, records, first)
 
-    def end(self, _together: pl.Series, /) -> Counter[str]:
-        """Return no totals: nothing was left out."""
-        return Counter()
+    def end(self, _together: pl.Series, /) -> None:
+        """Do nothing: everything is staged."""
 
 
 @contextmanager
@@ -164,28 +162,23 @@ class _BesideLevels:
         content = staging.numbered(pl.DataFrame(given) if given else records, first).write_ipc_stream(None)
         self._records.add(content.getbuffer())
 
-    def end(self, together: pl.Series, /) -> Counter[str]:
+    def end(self, together: pl.Series, /) -> None:
         """Stage the records that differ, and those `together`; note the keys of the known levels that none of the rest has."""
         hashes = pl.concat(self._hashes)
         known = self._known()
         apart = pl.repeat(value=False, n=hashes.height, eager=True, dtype=pl.Boolean).scatter(together - 1, values=True)
         same, confirmed = (apart & False, None) if known is None else met(hashes, known.hashes, apart)
         if known is None or confirmed is None or same.sum() < (1 - _AT_MOST) * hashes.height:
-            return self._stage(apart & False)
+            self._stage(apart & False)
+            return
         staging.load_touched_keys(self._connection, self._touched_keys(known, confirmed))
         self.touched = Touched(known.hashes.height, known.others)
-        return self._stage(same)
+        self._stage(same)
 
-    def _stage(self, same: pl.Series) -> Counter[str]:
-        """Stage the records that are not the same as a level, and return the totals of those that are."""
-        totals: Counter[str] = Counter()
+    def _stage(self, same: pl.Series) -> None:
+        """Stage the records that are not the same as a level."""
         for records in self._kept():
-            left_out = same.gather(records["n"] - 1)
-            staging.load_numbered(self._connection, records.filter(~left_out))
-            quantity = records.filter(left_out).select(pl.coalesce("available", "on_hand")).to_series()
-            zeros = int((quantity == 0).sum())
-            totals.update(records=quantity.len(), units=int(quantity.sum()), zeros=zeros, unknown=quantity.null_count())
-        return totals
+            staging.load_numbered(self._connection, records.filter(~same.gather(records["n"] - 1)))
 
     def _kept(self) -> Iterator[pl.DataFrame]:
         empty = pl.DataFrame(schema={"n": pl.Int64, **RECORD_SCHEMA})

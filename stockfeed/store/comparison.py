@@ -61,9 +61,9 @@ absent = Table(
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """How the staged rows meet the current levels (see transforms.guard.Against)."""
+    """How the staged rows meet the current levels (see transforms.guard.Against); `new` is None where all of them are."""
 
-    new: int
+    new: int | None
     changed: int
     known: int
     present: int
@@ -92,9 +92,9 @@ def compare(
     rejected rows are left in `absent`.
     """
     _temporary.create_all(connection, checkfirst=False)
-    total = connection.execute(select(func.count()).select_from(staged)).scalar_one()
     if not has_levels(connection, feed_id):
-        return Compared(total, 0, 0, 0, 0, 0)
+        return Compared(None, 0, 0, 0, 0, 0)
+    total = connection.execute(select(func.count()).select_from(staged)).scalar_one()
     levels, known_count = _count_levels(connection, feed_id, scope_locations=scope_locations)
     analyze(connection)
     _fill_difference(connection, feed_id)
