@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -132,9 +132,9 @@ class _Known:
 def _scan(engine: Engine, feed_id: int, seeds: tuple[int, int], pages: _Pages, stopped: threading.Event) -> _Known | None:
     """Return a feed's known levels; None when their lines are of no use, or nobody waits for them any more."""
     hashes = [pl.DataFrame(schema=HASHES)]
-    with read(engine) as connection:
+    with read(engine) as connection, closing(level_lines.known_lines(connection, feed_id)) as found:
         try:
-            for page in level_lines.known_lines(connection, feed_id):
+            for page in found:
                 if stopped.is_set():
                     return None
                 hashes.append(hashed(level_lines.split(page), seeds))
@@ -157,6 +157,7 @@ class _BesideLevels:
 
     def take(self, records: pl.DataFrame, first: int, /) -> None:
         """Keep these records aside."""
+        self._connection.exec_driver_sql("SELECT 1")  # a server ends a session that is silent for too long
         self._hashes.append(hashed(level_lines.as_lines(records, self._dialect), self._seeds))
         given = [column for column in records if column.null_count() < records.height]
         content = staging.numbered(pl.DataFrame(given) if given else records, first).write_ipc_stream(None)

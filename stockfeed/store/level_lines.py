@@ -6,7 +6,7 @@ written as the database would (a byte that one of them escapes in another way), 
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import groupby
 
 import polars as pl
@@ -31,18 +31,22 @@ class LinesUnclear(Exception):  # noqa: N818 (no error: all records are compared
     """A level has a text that lines cannot be told apart with. Never leaves the pipeline."""
 
 
-def known_lines(connection: Connection, feed_id: int) -> Iterator[str]:
-    """Yield the lines of a feed's known levels, several thousand as one text; `split` takes them apart."""
+def known_lines(connection: Connection, feed_id: int) -> Generator[str]:
+    """Yield the lines of a feed's known levels, several thousand as one text; `split` takes them apart.
+
+    Raises LinesUnclear. To be closed by whoever does not take all of them.
+    """
     here = and_(inventory.c.feed_id == feed_id, is_known())
     if connection.dialect.name == "sqlite":
         yield from _pages(connection, feed_id, here)
         return
     lines = select(cast(func.row(*_COLUMNS), Text)).where(here)
-    for page in connection.execute(lines, execution_options={"yield_per": _PAGE}).scalars().partitions():
-        text = _SEPARATOR.join(page)
-        if text.count(_SEPARATOR) != len(page) - 1:
-            raise LinesUnclear
-        yield text
+    with connection.execute(lines, execution_options={"yield_per": _PAGE}) as found:
+        for page in found.scalars().partitions():
+            text = _SEPARATOR.join(page)
+            if text.count(_SEPARATOR) != len(page) - 1:
+                raise LinesUnclear
+            yield text
 
 
 def _pages(connection: Connection, feed_id: int, here: ColumnElement[bool]) -> Iterator[str]:

@@ -3,13 +3,16 @@
 import hashlib
 import tempfile
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import PermanentError
+from schemas.errors import PermanentError, TransientError
+from stockfeed.pipeline import taking
+from stockfeed.store import level_lines
 from stockfeed.store.archive import Archive
 from stockfeed.store.engine import make_engine
 from stockfeed.store.upgrade import upgrade
@@ -224,6 +227,21 @@ def test_records_that_the_levels_have_are_left_out_on_sqlite_beside_lines_that_a
 def test_records_that_the_levels_have_are_left_out_on_postgresql_beside_lines_that_are(tmp_path, postgres_databases, name):
     with Twins(tmp_path, [postgres_databases(), postgres_databases()], "left out") as twins:
         play_whole(twins, name)
+
+
+def test_where_lines_of_levels_cannot_be_told_apart_all_records_are_staged(tmp_path, empty_database, monkeypatch):
+    def unclear(*_):
+        yield from ()
+        raise level_lines.LinesUnclear
+
+    monkeypatch.setattr(level_lines, "known_lines", unclear)
+    with sqlite_twins(tmp_path, empty_database, "left out") as twins:
+        play_whole(twins, "edited")
+
+
+def test_a_full_disk_while_records_are_kept_aside_is_a_try_again(tmp_path):
+    with FileIO("/dev/full", "w") as full, pytest.raises(TransientError, match="is full"):
+        taking._Pages(full, tmp_path).add(b"x")
 
 
 def test_levels_that_went_missing_are_counted_on_by_a_line_difference(tmp_path, empty_database):
