@@ -25,7 +25,7 @@ from stockfeed.store import comparison, level_lines, staging
 from stockfeed.store.engine import read
 from transforms.met_levels import HASHES, hashed, met
 
-_AT_MOST = 0.5  # with more records that differ, the database compares all of them sooner
+_AT_MOST = 0.5  # with more records that differ, or levels that none has, the database compares all of them sooner
 _SEED_BITS = 63
 
 
@@ -169,13 +169,14 @@ class _BesideLevels:
         hashes = pl.concat(self._hashes)
         known = self._known()
         apart = pl.repeat(value=False, n=hashes.height, eager=True, dtype=pl.Boolean).scatter(together - 1, values=True)
-        same, confirmed = (apart & False, None) if known is None else met(hashes, known.hashes, apart)
-        if known is None or confirmed is None or same.sum() < (1 - _AT_MOST) * hashes.height:
-            self._stage(apart & False)
-            return
-        staging.load_touched_keys(self._connection, self._touched_keys(known, confirmed))
-        self.touched = Touched(known.hashes.height, known.others)
-        self._stage(same)
+        if known is not None:
+            same, confirmed = met(hashes, known.hashes, apart)
+            if same.sum() >= (1 - _AT_MOST) * max(hashes.height, known.hashes.height):
+                staging.load_touched_keys(self._connection, self._touched_keys(known, confirmed))
+                self.touched = Touched(known.hashes.height, known.others)
+                self._stage(same)
+                return
+        self._stage(apart & False)
 
     def _stage(self, same: pl.Series) -> None:
         """Stage the records that are not the same as a level."""
