@@ -42,13 +42,18 @@ def parse_flags(texts: pl.Series, column: Column) -> Flags:
     """
     yes, no = _folded(column.true), _folded(column.false)
     known = [*yes, *no, *_folded((*column.words, *column.words.values()))]
-    folded = fold(texts)
-    unknown = ~folded.is_in([*known, ""])
+    distinct = texts.unique()  # a handful, however many rows there are
+    folded = fold(distinct)
+
+    def one_of(words: list[str]) -> pl.Series:
+        return texts.is_in(distinct.filter(folded.is_in(words)).implode())
+
+    unknown = ~one_of([*known, ""])
     if not known or not unknown.any():
-        return Flags(folded.is_in(yes), folded.is_in(no), NO_PROBLEMS)
+        return Flags(one_of(yes), one_of(no), NO_PROBLEMS)
     shown = ", ".join([*column.true, *column.false, *column.words][:12])
     problems = problems_where(unknown, texts, "VALUE-UNKNOWN", message=f"the value is not one of the declared ones: {shown}")
-    return Flags(folded.is_in(yes), folded.is_in(no), problems)
+    return Flags(one_of(yes), one_of(no), problems)
 
 
 def _folded(words: tuple[str, ...]) -> list[str]:

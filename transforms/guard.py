@@ -4,7 +4,8 @@ Pure. "Known" SKUs are those present in the last applied snapshot. Fractions cou
 no rows, all rejected and all zero count always. Warns at half of a limit.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,13 @@ def histogram(quantities: "pl.Series") -> "pl.DataFrame":
     return counted.with_columns(counted["count"].cast(int))
 
 
-def profile(counts: "pl.DataFrame", *, rows: int, rejected: int, totals: dict[str, int]) -> Profile:
+def totals(quantities: "pl.Series") -> Counter[str]:
+    """Return how many records there are, their units (thousandths), and how many quantities are 0 and unknown."""
+    zeros, unknown = int((quantities == 0).sum()), quantities.null_count()
+    return Counter(records=quantities.len(), units=int(quantities.sum()), zeros=zeros, unknown=unknown)
+
+
+def profile(counts: "pl.DataFrame", *, rows: int, rejected: int, totals: Mapping[str, int]) -> Profile:
     """Return the profile of a delivery from how often each quantity occurs (see `histogram`) and its counted totals."""
     known = counts.filter(counts["quantity"].is_not_null()).sort("quantity")
     above = known.filter(known["quantity"] > 0)

@@ -19,6 +19,8 @@ _MARK = r"(?:[$€£¥]|[A-Za-z]{3})"
 _AMOUNT = rf"^-?{_BLANK}(?:{_MARK}{_BLANK})?-?{_BLANK}([0-9.,][0-9.,?'’_ \x{{a0}}\x{{202f}}]*?){_BLANK}{_MARK}?$"
 _LEADING = rf"^-?{_BLANK}({_MARK}){_BLANK}-?{_BLANK}[0-9.,]"
 _TRAILING = rf"[0-9.,]{_BLANK}({_MARK})$"
+_MARKED_CENTS = rf"^({_MARK}){_BLANK}([0-9]{{1,9}}\.[0-9]{{2}})$"  # $ 6.93: nearly every amount that stands with its currency
+_KNOWN_MARKS = [*CODES, *SYMBOLS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,27 @@ def _meant(marks: pl.Series) -> pl.Series:
 
 
 def _read_marked(texts: pl.Series, form: NumberForm) -> pl.DataFrame:
-    """Return `value`, `fault`, `mark`, `negative` of amounts that are not plain."""
+    """Return `value`, `fault`, `mark` of amounts that are not plain."""
+    if form.decimal != ".":
+        return _read_any(texts, form)
+    parts = texts.str.extract_groups(_MARKED_CENTS).struct.unnest()
+    mark, cents = parts.to_series(0).str.to_uppercase(), parts.to_series(1)
+    is_known = pl.lit(mark.is_in(_KNOWN_MARKS).fill_null(value=False))
+    value = pl.lit(cents).str.replace(".", "", literal=True).cast(pl.Int64, strict=False) * (COST_SCALE // 100)
+    read = pl.select(value=pl.when(is_known).then(value), fault=pl.lit(None, dtype=pl.String), mark=mark)
+    others = read["value"].is_null().arg_true()
+    if not others.len():
+        return read
+    rest = _read_any(texts.gather(others), form)
+    return pl.DataFrame([read[name].scatter(others, rest[name]) for name in read.columns])
+
+
+def _read_any(texts: pl.Series, form: NumberForm) -> pl.DataFrame:
+    """Return `value`, `fault`, `mark` of amounts, with or without a currency and a minus."""
     marks = _marks(texts)
     number = read_numbers(texts.str.extract(_AMOUNT, 1).fill_null(""), form, _PLACES)
     twice = texts.str.contains(_LEADING) & texts.str.contains(_TRAILING)
-    unknown_code = ~marks.is_in([*CODES, *SYMBOLS]) & marks.is_not_null()
+    unknown_code = ~marks.is_in(_KNOWN_MARKS) & marks.is_not_null()
     two_minuses = texts.str.contains(rf"^-{_BLANK}{_MARK}{_BLANK}-|^-{_BLANK}-")
     bad = pl.lit((twice | unknown_code).fill_null(value=False) | two_minuses)
     fault = pl.when(bad).then(pl.coalesce("fault", pl.lit("format"))).otherwise(pl.col("fault"))
@@ -92,7 +110,7 @@ def _read_marked(texts: pl.Series, form: NumberForm) -> pl.DataFrame:
     below = pl.col("negative") & (pl.col("value") != 0)
     fault = pl.when(pl.col("fault").is_null() & below).then(pl.lit("negative")).otherwise(pl.col("fault"))
     read = read.with_columns(fault=fault)
-    return read.with_columns(value=pl.when(pl.col("fault").is_null()).then("value"))
+    return read.select(value=pl.when(pl.col("fault").is_null()).then("value"), fault="fault", mark="mark")
 
 
 def _faults(texts: pl.Series, marked: pl.DataFrame, others: pl.Series) -> pl.DataFrame:
@@ -122,7 +140,7 @@ def _other_currencies(texts: pl.Series, marked: pl.DataFrame, others: pl.Series,
     pairs = [f"{symbol}{code}" for symbol, codes in SYMBOLS.items() for code in codes]
     mark, want = pl.lit(marked["mark"]), pl.lit(expected)
     agrees = (mark == want) | (mark + want).is_in(pairs)
-    known = mark.is_in([*CODES, *SYMBOLS])
+    known = mark.is_in(_KNOWN_MARKS)
     differs = pl.select((known & ~agrees).fill_null(value=False)).to_series().arg_true()
     at = others.gather(differs)
     messages = pl.select(pl.format("the amount is marked {}, the declared currency is {}", mark, want)).to_series().gather(differs)

@@ -196,7 +196,9 @@ def _rows(reading: _Reading) -> pl.DataFrame:
     """Return all rows of the batch in the form of records, whatever is wrong with them."""
     defaults = {"location": "", "condition": ""}
     values = {
-        name: reading.values.get(name, pl.repeat(defaults.get(name), reading.frame.height, dtype=dtype, eager=True))
+        name: reading.values[name]
+        if name in reading.values
+        else pl.Series([defaults.get(name)], dtype=dtype).new_from_index(0, reading.frame.height)
         for name, dtype in RECORD_SCHEMA.items()
         if name not in {"row", "line"}
     }

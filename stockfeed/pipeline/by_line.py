@@ -5,9 +5,9 @@ why the rest follows, is docs/decisions/0013.
 """
 
 import secrets
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from stockfeed.pipeline import last_reading
 from stockfeed.pipeline.batches import reader_options
 from stockfeed.pipeline.job import Job
 from stockfeed.pipeline.last_reading import LastReading, is_small, summed_up, told_rows
-from stockfeed.pipeline.stage import Gathered, Staged, Touched, conclude, gather
+from stockfeed.pipeline.stage import Gathered, Staged, conclude, gather
+from stockfeed.pipeline.taking import AtOnce, Taker, Touched, beside_levels
 from stockfeed.pipeline.whole_contract import left_to_great_expectations
 from stockfeed.store import comparison, staging
 from stockfeed.store import last_reading as stored
@@ -55,14 +56,24 @@ def stage_delivery(job: Job, connection: Connection, path: Path, raw: Iterator[R
             return _Difference.of(job, connection, path).stage()
         except (NotByLine, DeliveryError) as reason:  # an error of the file is found again, with its place in the whole file
             words = str(reason)
-    gathered = gather(connection, feed, raw, keep=keep, on_batch=job.lease.heartbeat())
-    staged = conclude(connection, feed, gathered, keep)
+    with _taking(job, connection) as into:
+        gathered = gather(connection, feed, raw, keep=keep, on_batch=job.lease.heartbeat(), into=into)
+        staged = conclude(connection, feed, gathered, keep)
     staged.gate = {"kind": "whole", "why": words}
     if why is None:
         rows = gathered.records["row"]
         again = pl.concat([rows_between(rows), _not_plain(staged, gathered)])
         staged.kept = _kept(staged, gathered, again, max(rows.tail(1).to_list(), default=0))
     return staged
+
+
+def _taking(job: Job, connection: Connection) -> AbstractContextManager[Taker]:
+    """Return a context with what takes the records: where all of them are needed in the database, all are staged."""
+    feed = job.config
+    needs_all = feed.mode != "snapshot" or feed.scope == "location" or feed.wide is not None or feed.while_held == "lower"
+    if needs_all or left_to_great_expectations(feed):
+        return nullcontext(AtOnce(connection))
+    return beside_levels(connection, job.row.id, job.app.settings.spool_dir)
 
 
 def _why_whole(feed: Feed) -> str | None:
@@ -144,7 +155,6 @@ class _Difference:
         with ThreadPoolExecutor(1) as beside:  # it finds the new lines while the old ones are staged; both are few
             coming = beside.submit(lambda: list(self._read(self.new)))
             was = self._gather(self._read(self.old))
-            was_totals = staging.totals(self.connection)
             now = self._gather(iter(coming.result()))
         self._refuse_met_keys(was.records, now.records)
         keep, same = self.job.app.settings.rejections_kept, int(self.new.same.sum())
@@ -157,8 +167,8 @@ class _Difference:
             smallest=self._smallest(was, now),
             records=now.records,
             together=now.together,
-            beside=Counter({name: profile[name] - was_totals[name] for name in _TOTALS}),
         )
+        whole.result.totals.update({name: profile[name] - was.result.totals[name] for name in _TOTALS})
         whole.result.rows_read += same
         whole.result.rows_accepted += same
         if whole.result.rejections_total > keep:

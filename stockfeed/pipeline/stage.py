@@ -17,12 +17,13 @@ from schemas.feed_config import Feed
 from schemas.findings import Finding
 from schemas.records import KEY_SCHEMA, NormalisedBatch, RawBatch
 from schemas.rejections import Rejection, rejection
+from stockfeed.pipeline.taking import AtOnce, Taker, Touched
 from stockfeed.pipeline.whole_contract import judge_rest, left_to_great_expectations
 from stockfeed.store import staging
 from transforms import duplicates
 from transforms.contract import Tally, check_batch, finish
 from transforms.duplicates import descents
-from transforms.guard import Profile, histogram, profile
+from transforms.guard import Profile, histogram, profile, totals
 from transforms.key_sample import SAMPLED, Smallest, no_sample, with_more
 from transforms.lookalikes import key_forms, lookalike_groups, suspected
 from transforms.normalise import normalise, plan_as_of
@@ -54,13 +55,14 @@ class Staged:
     reading: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    totals: Counter[str] = field(default_factory=Counter)  # of the accepted records, see transforms.guard.totals
     as_of: datetime | None = None
     profile: Profile | None = None
     sample: dict[str, int | None] = field(default_factory=dict)
     sku_column: str = "supplier_sku"  # what the file calls it
     descents: int = 0  # records whose SKU is smaller than the one before
     gate: dict[str, Any] = field(default_factory=dict)  # whether all lines were read, and why
-    touched: "Touched | None" = None  # set where only some lines were read
+    touched: Touched | None = None  # set where the records that are in the levels as they are were left out
     kept: "LastReading | None" = None  # for the next line difference
     others: int = 0  # levels of the feed that it does not confirm
 
@@ -73,14 +75,6 @@ class Staged:
     def is_complete(self) -> bool:
         """Whether nearly every row's key could be read, so that an absent key is really absent (EDI may say: changes only)."""
         return not self.reading.get("partial") and self.without_key <= _UNKEYED_SHARE * max(self.rows_read, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """How many levels the delivery before confirmed, and how many others the feed has."""
-
-    known: int
-    others: int
 
 
 def stated_as_of(staged: Staged) -> datetime:
@@ -106,8 +100,7 @@ class Gathered:
     """What was read before the delivery as a whole is judged, all records as they were before duplicates were resolved.
 
     `counts` is the histogram of their quantities; `records` has their `row`, and their keys where asked for; `together` are the
-    rows that were looked at beside others: of one key, or of keys that look alike. `beside` are totals of records that are
-    not staged because they are in the database as they are.
+    rows that were looked at beside others: of one key, or of keys that look alike.
     """
 
     result: Staged
@@ -116,7 +109,6 @@ class Gathered:
     smallest: Smallest
     records: pl.DataFrame
     together: pl.Series
-    beside: Counter[str] = field(default_factory=Counter)
 
 
 def gather(
@@ -127,9 +119,14 @@ def gather(
     keep: int,
     on_batch: Callable[[int], None] | None = None,
     with_keys: bool = False,
+    into: Taker | None = None,
 ) -> Gathered:
-    """Read these batches into the temporary tables of `connection`, up to the rules that look at rows together."""
+    """Read these batches into the temporary tables of `connection`, up to the rules that look at rows together.
+
+    `into` takes the records; by default all of them are staged.
+    """
     staging.create(connection)
+    taker = into or AtOnce(connection)
     result, tallies = Staged(), [Tally()] * len(feed.expect)
     hashes: list[pl.Series] = []
     quantities: list[pl.Series] = []
@@ -142,11 +139,12 @@ def gather(
         for batch in batches:
             verdict, counted = check_batch(batch, feed.expect)
             tallies = [a + b for a, b in zip(tallies, counted, strict=True)]
-            staging.load_records(connection, verdict.records, number)
+            taker.take(verdict.records, number)
             staging.load_rejected_keys(connection, verdict.rejected_keys)
             number += verdict.records.height
             hashes.append(duplicates.key_hashes(verdict.records))
-            quantities.append(verdict.records.select(pl.coalesce("available", "on_hand")).to_series())
+            quantities.append(_effective(verdict.records))
+            result.totals.update(totals(quantities[-1]))
             forms.append(key_forms(verdict.records["supplier_sku"]))
             seen = with_more(seen, pl.DataFrame({"key": hashes[-1], "quantity": quantities[-1]}))
             records.append(verdict.records.select(columns))
@@ -156,11 +154,15 @@ def gather(
                 on_batch(result.rows_read)
     if not hashes:
         raise DeliveryError("the file has no header and no rows", "Send the file again.", code="FILE-EMPTY")
+    doubled, alike = duplicates.doubled_numbers(pl.concat(hashes)), suspected(pl.concat(forms))
+    taker.end(pl.concat([doubled, alike]))
+    result.touched = taker.touched
     together = [
-        _resolve_duplicates(connection, feed, pl.concat(hashes), result, keep),
-        _note_lookalikes(connection, feed, pl.concat(forms), result, keep),
+        _resolve_duplicates(connection, feed, doubled, result, keep),
+        _note_lookalikes(connection, feed, alike, result, keep),
     ]
-    return Gathered(result, tallies, histogram(pl.concat(quantities)), seen, pl.concat(records), pl.concat(together))
+    counts = histogram(pl.concat(quantities))
+    return Gathered(result, tallies, counts, seen, pl.concat(records), pl.concat(together))
 
 
 def conclude(connection: Connection, feed: Feed, read: Gathered, keep: int) -> Staged:
@@ -169,11 +171,15 @@ def conclude(connection: Connection, feed: Feed, read: Gathered, keep: int) -> S
     result.findings += finish(feed.expect, read.tallies)
     _judge_rest(connection, feed, result, keep)
     result.rejections.sort(key=lambda r: r.row or 0)
-    totals = {name: value + read.beside[name] for name, value in staging.totals(connection).items()}
     rows = result.rows_read - sum(result.skipped.values())
-    result.profile = profile(read.counts, rows=rows, rejected=result.rows_rejected, totals=totals)
+    result.profile = profile(read.counts, rows=rows, rejected=result.rows_rejected, totals=result.totals)
     result.sample = {str(key): quantity for key, quantity in read.smallest.keys.head(SAMPLED).iter_rows()}
     return result
+
+
+def _effective(records: pl.DataFrame) -> pl.Series:
+    """Return the quantity of each record that counts: available, else on hand."""
+    return records.select(pl.coalesce("available", "on_hand")).to_series()
 
 
 def _normalised(feed: Feed, batches: Iterator[RawBatch], result: Staged) -> Iterator[NormalisedBatch]:
@@ -253,9 +259,8 @@ def _room(result: Staged, keep: int) -> int:
     return max(0, keep - len(result.rejections))
 
 
-def _resolve_duplicates(connection: Connection, feed: Feed, hashes: pl.Series, result: Staged, keep: int) -> pl.Series:
+def _resolve_duplicates(connection: Connection, feed: Feed, doubled: pl.Series, result: Staged, keep: int) -> pl.Series:
     """Keep one record of each key, or none, as the feed says; return the rows that share a key with another."""
-    doubled = duplicates.doubled_numbers(hashes)
     if not doubled.len():
         return _NO_ROWS
     staging.pick(connection, doubled)
@@ -265,6 +270,9 @@ def _resolve_duplicates(connection: Connection, feed: Feed, hashes: pl.Series, r
     staging.delete_picked(connection)
     staging.set_quantities(connection, found.quantities)
     staging.load_rejected_keys(connection, found.rejected_keys)
+    for gone in (found.drop, found.quantities["n"]):
+        result.totals.subtract(totals(_effective(rows.join(gone.to_frame("n"), on="n", how="semi"))))
+    result.totals.update(totals(_effective(found.quantities)))
     _keep(result, found.rejections, keep, total=found.total)
     _recount(connection, feed, rows, found, result)
     return rows["row"]
@@ -285,9 +293,8 @@ def _recount(connection: Connection, feed: Feed, rows: pl.DataFrame, found: dupl
         result.skipped["duplicate"] += gone.height - rejected
 
 
-def _note_lookalikes(connection: Connection, feed: Feed, forms: pl.DataFrame, result: Staged, keep: int) -> pl.Series:
-    """Tell of keys that look alike, and return the rows in question; `forms` are the `key_forms` of all records, from 1."""
-    suspects = suspected(forms)
+def _note_lookalikes(connection: Connection, feed: Feed, suspects: pl.Series, result: Staged, keep: int) -> pl.Series:
+    """Tell of keys that look alike, and return the rows in question; `suspects` are the numbers of those that may."""
     if not suspects.len():
         return _NO_ROWS
     staging.pick(connection, suspects)
@@ -307,6 +314,7 @@ def _note_lookalikes(connection: Connection, feed: Feed, forms: pl.DataFrame, re
     if severity == "row":
         staging.delete_picked(connection)
         staging.load_rejected_keys(connection, rows.select(list(KEY_SCHEMA)).unique())
+        result.totals.subtract(totals(_effective(rows)))
         refused = rows["row"].n_unique()
         result.rows_accepted -= refused
         result.rows_rejected += refused
@@ -327,5 +335,6 @@ def _judge_rest(connection: Connection, feed: Feed, result: Staged, keep: int) -
     staging.pick(connection, leaving["n"])
     staging.delete_picked(connection)
     staging.load_rejected_keys(connection, leaving.select(list(KEY_SCHEMA)).unique())
+    result.totals.subtract(totals(_effective(leaving)))
     result.rows_accepted -= len(refused)
     result.rows_rejected += len(refused)

@@ -61,9 +61,9 @@ absent = Table(
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """How the staged rows meet the current levels (see transforms.guard.Against)."""
+    """How the staged rows meet the current levels (see transforms.guard.Against); `new` is None where all of them are."""
 
-    new: int
+    new: int | None
     changed: int
     known: int
     present: int
@@ -77,7 +77,8 @@ def same_key(left: Any, right: Any) -> ColumnElement[bool]:
     return and_(*(left.c[name] == right.c[name] for name in KEY_COLUMNS))
 
 
-def _is_known() -> ColumnElement[bool]:
+def is_known() -> ColumnElement[bool]:
+    """Return the condition that the last applied delivery confirmed a level."""
     return and_(inventory.c.missing_count == 0, inventory.c.unconfirmed_count == 0)
 
 
@@ -91,9 +92,9 @@ def compare(
     rejected rows are left in `absent`.
     """
     _temporary.create_all(connection, checkfirst=False)
-    total = connection.execute(select(func.count()).select_from(staged)).scalar_one()
     if not has_levels(connection, feed_id):
-        return Compared(total, 0, 0, 0, 0, 0)
+        return Compared(None, 0, 0, 0, 0, 0)
+    total = connection.execute(select(func.count()).select_from(staged)).scalar_one()
     levels, known_count = _count_levels(connection, feed_id, scope_locations=scope_locations)
     analyze(connection)
     _fill_difference(connection, feed_id)
@@ -120,7 +121,7 @@ def compare_touched(connection: Connection, feed_id: int, *, known: int, others:
     touched = _absent_levels().select_from(both).where(func.coalesce(inventory.c.feed_id, 0) == feed_id)
     connection.execute(insert(absent).from_select(list(absent.c), touched))
     if others:
-        rest = _absent_levels().where(inventory.c.feed_id == feed_id, ~_is_known(), ~exists().where(same))
+        rest = _absent_levels().where(inventory.c.feed_id == feed_id, ~is_known(), ~exists().where(same))
         connection.execute(insert(absent).from_select(list(absent.c), rest))
     drop_key_index(connection)
     return _count(connection, known, is_complete=is_complete)
@@ -147,13 +148,13 @@ def _count(connection: Connection, known_count: int, *, is_complete: bool) -> Co
 
 def hold_levels(connection: Connection, feed_id: int) -> bool:
     """Return whether any `touched_key` is the key of a known level."""
-    found = select(exists().where(inventory.c.feed_id == feed_id, _is_known(), same_key(touched_key, inventory)))
+    found = select(exists().where(inventory.c.feed_id == feed_id, is_known(), same_key(touched_key, inventory)))
     return bool(connection.execute(found).scalar())
 
 
 def unknown_skus(connection: Connection, feed_id: int) -> list[str]:
     """Return the SKUs of the `touched_key`s that no known level has."""
-    has_level = exists().where(inventory.c.feed_id == feed_id, _is_known(), inventory.c.supplier_sku == touched_key.c.supplier_sku)
+    has_level = exists().where(inventory.c.feed_id == feed_id, is_known(), inventory.c.supplier_sku == touched_key.c.supplier_sku)
     return list(connection.execute(select(touched_key.c.supplier_sku).distinct().where(~has_level)).scalars())
 
 
@@ -165,7 +166,7 @@ def similar_skus(connection: Connection, feed_id: int, folded: Sequence[str]) ->
     else:
         lower, octets = func.lower(sku.collate("C")), func.octet_length(sku)
     similar = or_(lower.in_(bindparam("folded", list(folded), expanding=True)), octets != func.length(sku))
-    found = select(sku).distinct().where(inventory.c.feed_id == feed_id, _is_known(), similar)
+    found = select(sku).distinct().where(inventory.c.feed_id == feed_id, is_known(), similar)
     return list(connection.execute(found).scalars())
 
 
@@ -174,9 +175,14 @@ def has_levels(connection: Connection, feed_id: int) -> bool:
     return bool(connection.execute(select(exists().where(inventory.c.feed_id == feed_id))).scalar())
 
 
+def count_levels(connection: Connection, feed_id: int) -> int:
+    """Return how many levels the feed has, known or not."""
+    return int(connection.execute(select(func.count()).where(inventory.c.feed_id == feed_id)).scalar_one())
+
+
 def _count_levels(connection: Connection, feed_id: int, *, scope_locations: bool) -> tuple[int, int]:
     """Return how many levels the feed has, and how many of those in scope are known, in one pass over them."""
-    known = and_(_is_known(), _in_scope()) if scope_locations else _is_known()
+    known = and_(is_known(), _in_scope()) if scope_locations else is_known()
     counted = select(func.count(), func.count().filter(known)).where(inventory.c.feed_id == feed_id)
     levels, known_count = connection.execute(counted).one()
     return int(levels), int(known_count)
@@ -198,7 +204,7 @@ def _fill_difference(connection: Connection, feed_id: int) -> None:
     found = select(
         staged.c.n,
         case((inventory.c.feed_id.is_(None), 1), else_=0),
-        case((_is_known(), 1), else_=0),
+        case((is_known(), 1), else_=0),
         effective(inventory),
         effective(staged),
     ).select_from(both)
@@ -220,5 +226,5 @@ def _absent_levels() -> Select[Any]:
     return select(
         *(inventory.c[name] for name in KEY_COLUMNS),
         case((only_rejected, 1), else_=0),
-        case((_is_known(), 1), else_=0),
+        case((is_known(), 1), else_=0),
     ).where(~here)

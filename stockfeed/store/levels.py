@@ -59,8 +59,8 @@ def _first_load(connection: Connection, job: Applying) -> int:
     rows = select(*values).select_from(staged)
     if not job.in_key_order:  # else the order in which they were staged is good enough, and costs no sorting
         rows = rows.order_by(*(staged.c[name] for name in KEY_COLUMNS))
-    connection.execute(insert(inventory).from_select(names, rows))
-    return history.write_all_new(connection, job)
+    written = connection.execute(insert(inventory).from_select(names, rows), execution_options={"preserve_rowcount": True})
+    return history.write_all_new(connection, job, written.rowcount)
 
 
 def _write_new(connection: Connection, job: Applying) -> None:

@@ -4,6 +4,7 @@ They belong to one connection: nothing is locked and nothing is visible while a 
 so that commands that read no file start quickly.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Date, MetaData, Table, Text, func, text
@@ -15,12 +16,20 @@ from schemas.tables import BigId
 _temporary = MetaData()
 _KINDS: dict[str, Any] = {"integer": BigInteger, "text": Text, "date": Date}
 
-#: One row per StockRecord; `n` numbers them 1, 2, 3 … in file order.
+#: What stands in a column that is not sent: a million values that are all the same take longer than they look.
+DEFAULTS: Mapping[str, str | int] = {"line_offset": 0, "location": "", "condition": ""}
+
+
+def _column(name: str, kind: str) -> Column[Any]:
+    return Column(name, _KINDS[kind], server_default=str(DEFAULTS[name]) if name in DEFAULTS else None)
+
+
+#: One row per StockRecord; `n` numbers them 1, 2, 3 … in file order. `line_offset` is its line less its row: mostly 0.
 staged = Table(
     "staged",
     _temporary,
     Column("n", BigId, primary_key=True, autoincrement=False),
-    *(Column(name, _KINDS[kind]) for name, kind in RECORD_COLUMNS.items()),
+    *(_column("line_offset" if name == "line" else name, kind) for name, kind in RECORD_COLUMNS.items()),
     prefixes=["TEMPORARY"],
 )
 

@@ -8,38 +8,52 @@ from itertools import chain
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Select, Table, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, delete, select, text, update
 
 from schemas.records import KEY_SCHEMA, RECORD_SCHEMA
 from stockfeed.store.engine import driver
-from stockfeed.store.staged import create, drop, effective, picked, rejected_key, staged, touched_key
+from stockfeed.store.staged import DEFAULTS, create, drop, picked, rejected_key, staged, touched_key
 
 __all__ = [
     "all_records",
     "create",
     "delete_picked",
     "drop",
+    "load_numbered",
     "load_records",
     "load_rejected_keys",
     "load_touched_keys",
     "locations",
+    "numbered",
     "pick",
     "picked_records",
     "records",
     "rows_left",
     "set_quantities",
-    "totals",
 ]
 
 _FETCHED = 20_000  # rows that are Python objects at a time; as columns they take a tenth of the memory
 _ROWS_A_STATEMENT = 100  # SQLite: a third of the time of one row a statement
 _COLUMN_NAMES = [column.name for column in staged.columns]
+#: The columns of a record as it was read, with its number.
+_RECORD = [
+    (staged.c.row + staged.c.line_offset).label("line") if column.name == "line_offset" else column for column in staged.columns
+]
 
 
 def load_records(connection: Connection, records: pl.DataFrame, first: int) -> None:
     """Append StockRecords (RECORD_SCHEMA), numbered from `first` on."""
-    numbered = records.with_columns(pl.int_range(first, first + pl.len(), dtype=pl.Int64).alias("n")).select(_COLUMN_NAMES)
-    _load(connection, staged, numbered)
+    load_numbered(connection, numbered(records, first))
+
+
+def numbered(records: pl.DataFrame, first: int) -> pl.DataFrame:
+    """Return records with their numbers `n`, from `first` on."""
+    return records.with_columns(pl.int_range(first, first + pl.len(), dtype=pl.Int64).alias("n"))
+
+
+def load_numbered(connection: Connection, records: pl.DataFrame) -> None:
+    """Append StockRecords (RECORD_SCHEMA) that have their numbers `n`."""
+    _load(connection, staged, records.with_columns(line_offset=pl.col("line") - pl.col("row")).select(_COLUMN_NAMES))
 
 
 def load_rejected_keys(connection: Connection, keys: pl.DataFrame) -> None:
@@ -55,15 +69,21 @@ def load_touched_keys(connection: Connection, keys: pl.DataFrame) -> None:
 
 
 def _load(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
-    """Append a frame with the table's columns; a column without any value is not sent."""
+    """Append a frame with the table's columns; a column that is as it will be by itself is not sent."""
     if not frame.height:
         return
-    given = frame.select(column for column in frame if column.null_count() < frame.height)
+    given = frame.select(column for column in frame if not _is_default(column, table))
     with driver(connection) as direct:
         if connection.dialect.name == "sqlite":
             _insert(direct, table.name, given)
         else:
             _copy(direct, table.name, given)
+
+
+def _is_default(column: pl.Series, table: Table) -> bool:
+    if table is not staged or column.name not in DEFAULTS:
+        return column.null_count() == column.len()
+    return column.null_count() == 0 and bool((column == DEFAULTS[column.name]).all())
 
 
 def _copy(direct: Any, table: str, given: pl.DataFrame) -> None:
@@ -80,12 +100,13 @@ def _insert(direct: Any, table: str, frame: pl.DataFrame) -> None:
     texts = frame.with_columns(pl.col(pl.Date).cast(pl.String)) if pl.Date in frame.schema.values() else frame
     columns = ", ".join(f'"{name}"' for name in texts.columns)
     one = f"({', '.join('?' * texts.width)})"
-    values = list(chain.from_iterable(zip(*(column.to_list() for column in texts), strict=True)))
-    whole = texts.height // _ROWS_A_STATEMENT * _ROWS_A_STATEMENT * texts.width
     into = f"INSERT INTO temp.{table} ({columns}) VALUES "  # noqa: S608 (our names)
     many = ", ".join([one] * _ROWS_A_STATEMENT)
-    direct.executemany(into + many, _portions(values, 0, whole, _ROWS_A_STATEMENT * texts.width))
-    direct.executemany(into + one, _portions(values, whole, len(values), texts.width))
+    for page in texts.iter_slices(_FETCHED):
+        values = list(chain.from_iterable(zip(*(column.to_list() for column in page), strict=True)))
+        whole = page.height // _ROWS_A_STATEMENT * _ROWS_A_STATEMENT * page.width
+        direct.executemany(into + many, _portions(values, 0, whole, _ROWS_A_STATEMENT * page.width))
+        direct.executemany(into + one, _portions(values, whole, len(values), page.width))
 
 
 def _portions(values: list[Any], start: int, end: int, size: int) -> Iterator[list[Any]]:
@@ -97,11 +118,13 @@ def pick(connection: Connection, numbers: pl.Series) -> None:
     connection.execute(delete(picked))
     if numbers.len():
         _load(connection, picked, numbers.cast(pl.Int64).to_frame("n"))
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("ANALYZE picked"))  # how few they are: else every staged row is read to find them
 
 
 def picked_records(connection: Connection) -> pl.DataFrame:
     """Return the staged rows whose numbers are picked, with `n`, in file order."""
-    return _frame(connection, select(staged).where(staged.c.n.in_(select(picked.c.n))))
+    return _frame(connection, select(*_RECORD).where(staged.c.n.in_(select(picked.c.n))))
 
 
 def rows_left(connection: Connection, rows: pl.Series) -> pl.Series:
@@ -119,7 +142,7 @@ def locations(connection: Connection) -> list[str]:
 
 def all_records(connection: Connection) -> pl.DataFrame:
     """Return every staged row, with `n`, in file order: as large as the delivery."""
-    return _frame(connection, select(staged))
+    return _frame(connection, select(*_RECORD))
 
 
 def _frame(connection: Connection, query: Select[Any]) -> pl.DataFrame:
@@ -142,21 +165,7 @@ def set_quantities(connection: Connection, changed: pl.DataFrame) -> None:
         connection.execute(statement, [{"number": n, "h": h, "a": a, "o": o} for n, h, a, o in page.iter_rows()])
 
 
-def totals(connection: Connection) -> dict[str, int]:
-    """Return records, units (thousandths), zeros and unknowns of what is staged."""
-    quantity = effective(staged)
-    row = connection.execute(
-        select(
-            func.count().label("records"),
-            func.coalesce(func.sum(quantity), 0).label("units"),
-            func.count().filter(quantity == 0).label("zeros"),
-            func.count().filter(quantity.is_(None)).label("unknown"),
-        ).select_from(staged)
-    ).one()
-    return {name: int(value) for name, value in row._mapping.items()}  # noqa: SLF001 (SQLAlchemy's public way)
-
-
 def records(connection: Connection, size: int = 10_000) -> Any:
     """Yield staged rows as mappings, in file order, a bounded number at a time."""
-    result = connection.execution_options(yield_per=size).execute(select(staged).order_by(staged.c.n))
+    result = connection.execution_options(yield_per=size).execute(select(*_RECORD).order_by(staged.c.n))
     yield from result.mappings()

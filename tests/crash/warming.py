@@ -93,7 +93,7 @@ def _rows_from_nowhere() -> Iterator[None]:
     def stage(_job: Any, connection: Any, *_arguments: Any) -> Staged:
         staging.create(connection)
         rows = [
-            {"n": n, "supplier_sku": sku, "location": "", "condition": "", "on_hand": 7000 + n, "row": n + 1, "line": n + 1}
+            {"n": n, "supplier_sku": sku, "location": "", "condition": "", "on_hand": 7000 + n, "row": n + 1}
             for n, sku in enumerate((*SKUS[2:], *NEW_SKUS), start=1)
         ]
         connection.execute(insert(staging.staged), rows)

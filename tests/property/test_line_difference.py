@@ -3,13 +3,16 @@
 import hashlib
 import tempfile
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import PermanentError
+from schemas.errors import PermanentError, TransientError
+from stockfeed.pipeline import taking
+from stockfeed.store import level_lines
 from stockfeed.store.archive import Archive
 from stockfeed.store.engine import make_engine
 from stockfeed.store.upgrade import upgrade
@@ -24,6 +27,7 @@ ODD_LINES = [
     "", " , ,,,", "A1,1", "A1,1,N,,x,y,z", '"A1","2",N,,', '3/4" B,5,N,,', '"B1,3,N,,', 'B1,"3" x,N,,', '"B\n1",1,,,', "x\x07,1,,,",
     "x^2,1,N,,", "x\x01,1,N,,", "x^,x,N,,",
 ]  # fmt: skip
+ODD_PLACES = ['"a ""b"""', "a\\b", "(a)", '"a,b"', "a\tb", "a b", "\u00e9\u00df", "\u2028", '"\\"""', "null", "\\N"]
 CONTRACT = """
 [[feed.expect]]
 type = "expect_column_values_to_be_between"
@@ -129,7 +133,7 @@ def live(twins: Twins, supplier: Supplier, lines: list[str], steps: list[list[Ac
         result = twins.deliver(supplier.file(lines, header))
         kinds, number = {kind for kind, *_ in step}, result.delivery_id
         if result.state in ("applied", "held") and result.rows_read:
-            gates.append(twins.lines.gate(number)["kind"])
+            gates.append(twins.one.gate(number)["kind"])
         if result.state == "held" and "release" in kinds:
             twins.act(lambda one, number=number: one.release(number))
         if result.state == "applied" and "undo" in kinds:
@@ -146,7 +150,19 @@ def live(twins: Twins, supplier: Supplier, lines: list[str], steps: list[list[Ac
 def test_a_line_difference_ends_as_reading_everything(empty_database, supplier, lines, steps):
     with tempfile.TemporaryDirectory() as folder, sqlite_twins(Path(folder), empty_database) as twins:
         live(twins, supplier, lines, steps)
-        assert twins.lines.faults() == []
+        assert twins.one.faults() == []
+
+
+@settings(max_examples=25)
+@given(
+    supplier=SUPPLIERS,
+    lines=st.lists(line, max_size=10),
+    steps=st.lists(st.lists(act, min_size=1, max_size=3), min_size=1, max_size=5),
+)
+def test_leaving_out_what_the_levels_say_already_ends_as_staging_everything(empty_database, supplier, lines, steps):
+    with tempfile.TemporaryDirectory() as folder, sqlite_twins(Path(folder), empty_database, "left out") as twins:
+        live(twins, supplier, lines, steps)
+        assert twins.one.faults() == []
 
 
 STOCK = [f"S{n:02},{n % 7 + 1},{'N' if n % 2 else 'S'},4006381333931,ok" for n in range(30)]
@@ -180,7 +196,7 @@ def play(twins: Twins, name: str) -> None:
     if expected is None:  # it is refused, whoever reads it
         assert len(gates) == 1
     else:
-        assert gates[1] == expected, twins.lines.gate(2)
+        assert gates[1] == expected, twins.one.gate(2)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -193,6 +209,39 @@ def test_on_sqlite_lines_that_are(tmp_path, empty_database, name):
 def test_on_postgresql_lines_that_are(tmp_path, postgres_databases, name):
     with Twins(tmp_path, [postgres_databases(), postgres_databases()]) as twins:
         play(twins, name)
+
+
+def play_whole(twins: Twins, name: str) -> None:
+    """The same, with nothing told by line, and cells with what the databases write in a way of their own."""
+    odd = [f"O{n},{n},{place},,ok" for n, place in enumerate(ODD_PLACES)]
+    live(twins, Supplier(policy="first"), [*STOCK, *BAD, *TWICE, *odd], [CASES[name][0], [("edit", 7, 0, "S07,77,N,,ok")]])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_records_that_the_levels_have_are_left_out_on_sqlite_beside_lines_that_are(tmp_path, empty_database, name):
+    with sqlite_twins(tmp_path, empty_database, "left out") as twins:
+        play_whole(twins, name)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_records_that_the_levels_have_are_left_out_on_postgresql_beside_lines_that_are(tmp_path, postgres_databases, name):
+    with Twins(tmp_path, [postgres_databases(), postgres_databases()], "left out") as twins:
+        play_whole(twins, name)
+
+
+def test_where_lines_of_levels_cannot_be_told_apart_all_records_are_staged(tmp_path, empty_database, monkeypatch):
+    def unclear(*_):
+        yield from ()
+        raise level_lines.LinesUnclear
+
+    monkeypatch.setattr(level_lines, "known_lines", unclear)
+    with sqlite_twins(tmp_path, empty_database, "left out") as twins:
+        play_whole(twins, "edited")
+
+
+def test_a_full_disk_while_records_are_kept_aside_is_a_try_again(tmp_path):
+    with FileIO("/dev/full", "w") as full, pytest.raises(TransientError, match="is full"):
+        taking._Pages(full, tmp_path).add(b"x")
 
 
 def test_levels_that_went_missing_are_counted_on_by_a_line_difference(tmp_path, empty_database):
@@ -210,9 +259,9 @@ def test_the_bytes_of_the_last_delivery_are_needed_as_they_were(tmp_path, empty_
     with sqlite_twins(tmp_path, empty_database) as twins:
         supplier = Supplier()
         live(twins, supplier, STOCK, [])
-        twins.lines.spoil_archive()
+        twins.one.spoil_archive()
         twins.deliver(supplier.file(changed(STOCK, "spoil", 4, 0, "")))
-        gate = twins.lines.gate(2)
+        gate = twins.one.gate(2)
         assert gate["kind"] == "whole"
         assert "archive" in gate["why"]
 
@@ -234,7 +283,7 @@ def test_where_the_bytes_of_the_last_delivery_cannot_be_read_everything_of_the_n
 
         monkeypatch.setattr(Archive, "open", unreadable)
         twins.deliver(supplier.file(changed(STOCK, "spoil", 4, 0, "")))
-        assert "archive" in twins.lines.gate(2)["why"]
+        assert "archive" in twins.one.gate(2)["why"]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +302,7 @@ def test_other_feeds_are_always_read_as_a_whole(tmp_path, empty_database, feed, 
         twins.configure(feed=feed, form=form)
         for lines in (STOCK, STOCK[:-1]):
             twins.deliver(Supplier().file(lines))
-        assert twins.lines.gate(2)["kind"] == "whole"
+        assert twins.one.gate(2)["kind"] == "whole"
 
 
 def test_a_changed_configuration_reads_everything_once(tmp_path, empty_database):
@@ -264,5 +313,5 @@ def test_a_changed_configuration_reads_everything_once(tmp_path, empty_database)
         gates = []
         for number, lines in enumerate((STOCK[:-1], STOCK[:-2]), 2):
             twins.deliver(supplier.file(lines))
-            gates.append(twins.lines.gate(number)["kind"])
+            gates.append(twins.one.gate(number)["kind"])
         assert gates == ["whole", "lines"]

@@ -65,7 +65,7 @@ class ReaderOptions(BaseModel):
     footer: tuple[Pattern, ...] = ()
     archive: Literal["none", "auto"] | ArchiveKind = "none"
     member: tuple[str, ...] = ()
-    batch_rows: int = Field(50_000, ge=1)
+    batch_rows: int = Field(60_000, ge=1)
     limits: Limits = Limits()
     expected_columns: tuple[str, ...] = ()
     identifier_columns: tuple[str, ...] = ()

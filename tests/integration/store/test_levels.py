@@ -80,7 +80,7 @@ def records(rows) -> pl.DataFrame:
 
 def test_the_first_load_writes_every_level_with_its_row_and_history(stock):
     compared, changes = stock.deliver([("A", 3), ("B", 0), ("C", None)])
-    assert (compared.new, changes) == (3, 3)
+    assert (compared.new, changes) == (None, 3)
     found = stock.levels()
     assert found["A", ""].on_hand == 3000
     assert found["C", ""].on_hand is None

@@ -2,9 +2,12 @@
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
-from transforms.money import amount_texts, cell_currencies, parse_costs, parse_currencies
-from transforms.numbers import number_form
+from transforms.money import _read_any, _read_marked, amount_texts, cell_currencies, parse_costs, parse_currencies
+from transforms.numbers import NumberForm, number_form
 
 POINT = number_form(".", ",")
 
@@ -80,3 +83,14 @@ def test_a_currency_column_must_hold_the_declared_currency_or_an_iso_code() -> N
 
 def test_amount_texts_are_exact_as_written() -> None:
     assert amount_texts(pl.Series(["$1,204.50", "-5.00", "call", ""]), POINT).to_list() == ["1204.50", "-5.00", None, None]
+
+
+_MARKS = ["$", "€", "£", "USD", "usd", "Eur", "XYZ", "", "-", "$-", "- $"]
+_PARTS = [*_MARKS, " ", "\u00a0", "12.34", "1,234.50", "6.9", "0.00", "999999999.99", "1000000000.00", ".50", "5", "x"]
+
+
+@given(st.lists(st.lists(st.sampled_from(_PARTS), min_size=1, max_size=4).map("".join), min_size=1, max_size=30))
+@pytest.mark.parametrize("form", [POINT, number_form(None, None), number_form(",", "."), number_form(".", None)])
+def test_the_short_way_to_read_marked_amounts_gives_what_the_long_one_does(form: NumberForm, texts: list[str]) -> None:
+    trimmed = pl.Series(texts, dtype=pl.String).str.strip_chars(" \u00a0")
+    assert_frame_equal(_read_marked(trimmed, form), _read_any(trimmed, form))

@@ -1,0 +1,198 @@
+"""What becomes of records while a file is read: all are staged at once, or only those that differ from the feed's levels.
+
+Of a later snapshot most records are in the levels as they are. They are kept aside in a file until the whole delivery is
+read; then those that differ are staged, with all that share a key or a look, so that the result is that of staging everything.
+"""
+
+import errno
+import secrets
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+from sqlalchemy import Connection, Engine
+
+from schemas.errors import TransientError
+from schemas.records import KEY_SCHEMA, RECORD_SCHEMA
+from stockfeed.store import comparison, level_lines, staging
+from stockfeed.store.engine import read
+from transforms.met_levels import HASHES, hashed, met
+
+_AT_MOST = 0.5  # with more records that differ, or levels that none has, the database compares all of them sooner
+_SEED_BITS = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """How many levels the delivery before confirmed, and how many others the feed has."""
+
+    known: int
+    others: int
+
+
+class Taker(Protocol):
+    """Takes the accepted records of a delivery, batch by batch."""
+
+    touched: Touched | None
+
+    def take(self, records: pl.DataFrame, first: int, /) -> None:
+        """Take records (RECORD_SCHEMA), numbered from `first` on."""
+
+    def end(self, together: pl.Series, /) -> None:
+        """Leave staged what has to be, the records `together` (numbers) in any case."""
+
+
+class AtOnce:
+    """Stages every record when it comes."""
+
+    touched: Touched | None = None
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def take(self, records: pl.DataFrame, first: int, /) -> None:
+        """Stage these records."""
+        staging.load_records(self._connection, records, first)
+
+    def end(self, _together: pl.Series, /) -> None:
+        """Do nothing: everything is staged."""
+
+
+@contextmanager
+def beside_levels(connection: Connection, feed_id: int, folder: Path) -> Iterator[Taker]:
+    """Yield what takes the records of a snapshot; `folder` has room for the delivery and the levels, as files without names.
+
+    For a feed whose levels change under its lease only, which the caller holds.
+    """
+    engine = connection.engine
+    with read(engine) as other:
+        is_first = not comparison.has_levels(other, feed_id)
+    if is_first:
+        yield AtOnce(connection)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    seeds = secrets.randbits(_SEED_BITS), secrets.randbits(_SEED_BITS)
+    stopped = threading.Event()
+    with _pages(folder) as lines, _pages(folder) as records, ThreadPoolExecutor(1, "levels") as beside:
+        coming = beside.submit(_scan, engine, feed_id, seeds, lines, stopped)
+        try:
+            yield _BesideLevels(connection, coming.result, seeds, records)
+        finally:
+            stopped.set()
+
+
+class _Pages:
+    """Contents in a file without a name, which come back in their order."""
+
+    def __init__(self, file: FileIO, folder: Path) -> None:
+        self._file, self._folder = file, folder
+        self._lengths: list[int] = []
+
+    def add(self, content: bytes | memoryview) -> None:
+        """Write one more. Raises TransientError when the disk is full."""
+        rest = memoryview(content)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            remedy = "Free some space, or move the spool folder (STOCKFEED_STATE) to a larger disk, then try again."
+            raise TransientError(f"the disk of {self._folder} is full", remedy, str(error)) from error
+        self._lengths.append(len(content))
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        for length in self._lengths:
+            yield self._file.read(length)
+
+
+@contextmanager
+def _pages(folder: Path) -> Iterator[_Pages]:
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        yield _Pages(file, folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The known levels of a feed: the hashes of their lines, and the lines in a file. `others` counts the levels that are not."""
+
+    hashes: pl.DataFrame
+    lines: _Pages
+    others: int
+
+
+def _scan(engine: Engine, feed_id: int, seeds: tuple[int, int], pages: _Pages, stopped: threading.Event) -> _Known | None:
+    """Return a feed's known levels; None when their lines are of no use, or nobody waits for them any more."""
+    hashes = [pl.DataFrame(schema=HASHES)]
+    with read(engine) as connection, closing(level_lines.known_lines(connection, feed_id)) as found:
+        try:
+            for page in found:
+                if stopped.is_set():
+                    return None
+                hashes.append(hashed(level_lines.split(page), seeds))
+                pages.add(page.encode())
+        except level_lines.LinesUnclear:
+            return None
+        known = pl.concat(hashes)
+        return _Known(known, pages, comparison.count_levels(connection, feed_id) - known.height)
+
+
+class _BesideLevels:
+    """Keeps the records in a file, and their hashes, until it is known which of them differ from the levels."""
+
+    def __init__(self, connection: Connection, known: Callable[[], _Known | None], seeds: tuple[int, int], records: _Pages) -> None:
+        self._connection, self._known, self._seeds = connection, known, seeds
+        self._dialect = connection.dialect.name
+        self._records = records
+        self._hashes = [pl.DataFrame(schema=HASHES)]
+        self.touched: Touched | None = None
+
+    def take(self, records: pl.DataFrame, first: int, /) -> None:
+        """Keep these records aside."""
+        self._connection.exec_driver_sql("SELECT 1")  # a server ends a session that is silent for too long
+        self._hashes.append(hashed(level_lines.as_lines(records, self._dialect), self._seeds))
+        given = [column for column in records if column.null_count() < records.height]
+        numbered = staging.numbered(pl.DataFrame(given) if given else records, first)
+        content = numbered.write_ipc_stream(None, compat_level=pl.CompatLevel.oldest())  # half the time and less room for texts
+        self._records.add(content.getbuffer())
+
+    def end(self, together: pl.Series, /) -> None:
+        """Stage the records that differ, and those `together`; note the keys of the known levels that none of the rest has."""
+        hashes = pl.concat(self._hashes)
+        known = self._known()
+        apart = pl.repeat(value=False, n=hashes.height, eager=True, dtype=pl.Boolean).scatter(together - 1, values=True)
+        if known is not None:
+            same, confirmed = met(hashes, known.hashes, apart)
+            if same.sum() >= (1 - _AT_MOST) * max(hashes.height, known.hashes.height):
+                staging.load_touched_keys(self._connection, self._touched_keys(known, confirmed))
+                self.touched = Touched(known.hashes.height, known.others)
+                self._stage(same)
+                return
+        self._stage(apart & False)
+
+    def _stage(self, same: pl.Series) -> None:
+        """Stage the records that are not the same as a level."""
+        for records in self._kept():
+            staging.load_numbered(self._connection, records.filter(~same.gather(records["n"] - 1)))
+
+    def _kept(self) -> Iterator[pl.DataFrame]:
+        empty = pl.DataFrame(schema={"n": pl.Int64, **RECORD_SCHEMA})
+        for content in self._records:
+            yield pl.concat([empty, pl.read_ipc_stream(content)], how="diagonal")
+
+    def _touched_keys(self, known: _Known, confirmed: pl.Series) -> pl.DataFrame:
+        """Return the keys of the known levels that no record confirms."""
+        keys, at = [pl.DataFrame(schema=dict(KEY_SCHEMA))], 0
+        for page in known.lines:
+            here = level_lines.split(page.decode())
+            keys.append(level_lines.keys_of(here.filter(~confirmed.slice(at, here.len())), self._dialect))
+            at += here.len()
+        return pl.concat(keys)

@@ -1,0 +1,127 @@
+"""A feed's known levels as lines of text, and records in the same form: equal lines have the same key and the same values.
+
+A database writes its line far sooner than it hands out twelve values. Each way of writing is one to one; where a record is not
+written as the database would (a byte that one of them escapes in another way), it is only taken as different.
+"""
+
+import csv
+import json
+from collections.abc import Generator, Iterator
+from itertools import groupby
+
+import polars as pl
+from sqlalchemy import Connection, Text, and_, cast, func, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from schemas.columns import KEY_COLUMNS
+from schemas.records import KEY_SCHEMA
+from schemas.tables import inventory
+from stockfeed.store.comparison import VALUE_COLUMNS, is_known
+
+_NAMES = (*KEY_COLUMNS, *VALUE_COLUMNS)
+_COLUMNS = [inventory.c[name] for name in _NAMES]
+_PAGE = 20_000  # levels that are one text at a time
+_SEPARATOR = "\x1e"
+_CACHE_KIB = 2_000  # SQLite's own default: each page is read once
+#: PostgreSQL quotes these parts of a row (record_out), and a part without a letter.
+_QUOTED = r'^$|["\\(), \t\n\x0b\x0c\r]'
+
+
+class LinesUnclear(Exception):  # noqa: N818 (no error: all records are compared by the database instead)
+    """A level has a text that lines cannot be told apart with. Never leaves the pipeline."""
+
+
+def known_lines(connection: Connection, feed_id: int) -> Generator[str]:
+    """Yield the lines of a feed's known levels, several thousand as one text; `split` takes them apart.
+
+    Raises LinesUnclear. To be closed by whoever does not take all of them.
+    """
+    here = and_(inventory.c.feed_id == feed_id, is_known())
+    if connection.dialect.name == "sqlite":
+        yield from _pages(connection, feed_id, here)
+        return
+    lines = select(cast(func.row(*_COLUMNS), Text)).where(here)
+    with connection.execute(lines, execution_options={"yield_per": _PAGE}) as found:
+        for page in found.scalars().partitions():
+            text = _SEPARATOR.join(page)
+            if text.count(_SEPARATOR) != len(page) - 1:
+                raise LinesUnclear
+            yield text
+
+
+def _pages(connection: Connection, feed_id: int, here: ColumnElement[bool]) -> Iterator[str]:
+    """Yield the texts that SQLite makes, so that no other thread is held up by a million rows that are handed out."""
+    connection.detach()  # closed instead of used again: nobody else needs the pages that it has seen
+    connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    sku = inventory.c.supplier_sku
+    after: str | None = None
+    while True:
+        rest = inventory.c.feed_id == feed_id if after is None else and_(inventory.c.feed_id == feed_id, sku > after)
+        # all levels of a SKU are on one page; the last one has no end
+        upto = connection.execute(select(sku).where(rest).order_by(sku).offset(_PAGE - 1).limit(1)).scalar()
+        within = and_(here, rest) if upto is None else and_(here, rest, sku <= upto)
+        text = connection.execute(select(func.group_concat(func.json_array(*_COLUMNS), _SEPARATOR)).where(within)).scalar()
+        if text is not None:
+            yield text  # JSON writes the separator in another way, should a value have it
+        if upto is None:
+            return
+        after = upto
+
+
+def split(page: str) -> pl.Series:
+    """Return the lines of one text."""
+    return pl.Series("line", [page]).str.split(_SEPARATOR).explode()
+
+
+def keys_of(lines: pl.Series, dialect: str) -> pl.DataFrame:
+    """Return the keys (KEY_SCHEMA) of levels' lines."""
+    if dialect == "sqlite":
+        parts = [json.loads(line) for line in lines]
+    else:
+        parts = [next(csv.reader([line[1:-1]], escapechar="\\", strict=True)) for line in lines]
+    return pl.DataFrame([part[: len(KEY_COLUMNS)] for part in parts], schema=dict(KEY_SCHEMA), orient="row")
+
+
+def as_lines(records: pl.DataFrame, dialect: str) -> pl.Series:
+    """Return the lines that levels with the values of these records (RECORD_SCHEMA) would have."""
+    write = _in_json if dialect == "sqlite" else _in_a_row
+    begin, end = "[]" if dialect == "sqlite" else "()"
+    parts: list[pl.Expr | str] = [begin]
+    for name in _NAMES:
+        parts += [*write(records[name]), ","]
+    parts[-1] = end
+    texts = (list(group) for _, group in groupby(parts, key=lambda part: isinstance(part, str) or id(part)))
+    joined = [pl.lit("".join(text)) if isinstance(text[0], str) else text[0] for text in texts]  # type: ignore[arg-type]  # of texts
+    return records.select(line=pl.concat_str(*joined)).to_series()
+
+
+def _in_json(column: pl.Series) -> list[pl.Expr | str]:
+    """Return what stands in a JSON array for each value: parts that are to be joined."""
+    if column.null_count() == column.len():
+        return ["null"]
+    value = pl.col(column.name)
+    if column.dtype.is_integer():
+        return [value.cast(pl.String).fill_null("null") if column.null_count() else value]
+    value = _escaped(column, "\\")
+    if column.null_count():
+        return [pl.concat_str(pl.lit('"'), value, pl.lit('"')).fill_null("null")]
+    return ['"', value, '"']
+
+
+def _in_a_row(column: pl.Series) -> list[pl.Expr | str]:
+    """Return what stands in PostgreSQL's text of a row for each value."""
+    if column.null_count() == column.len():
+        return [""]
+    value = pl.col(column.name).cast(pl.String)
+    if column.dtype == pl.String and (is_quoted := column.str.contains(_QUOTED)).any():
+        quoted = pl.concat_str(pl.lit('"'), _escaped(column, '"'), pl.lit('"'))
+        value = pl.when(pl.lit(is_quoted)).then(quoted).otherwise(value)
+    return [value.fill_null("") if column.null_count() else value]
+
+
+def _escaped(column: pl.Series, quote_escape: str) -> pl.Expr:
+    """Return the texts with each backslash doubled and each quote behind `quote_escape`; most columns have neither."""
+    value = pl.col(column.name).cast(pl.String)
+    if column.dtype != pl.String or not column.str.contains(r'["\\]').any():
+        return value
+    return value.str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', quote_escape + '"', literal=True)
