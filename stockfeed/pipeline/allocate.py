@@ -111,7 +111,7 @@ def _change(stock: SkuStock, offer: Offer, offered: Mapping[tuple[str, str], Off
     ats = compute(stock, offer)
     if before is None and ats.reason_code == "no_source":
         return None
-    steps = availability.steps_text([step.as_dict() for step in ats.steps])
+    steps = availability.steps_text(ats.steps)
     # leaving shadow is a new value even when it is 0: until now the channel was told nothing
     is_new = before is None or ats.quantity != before.quantity or _leaves_shadow(before, ats)
     if before is not None and not is_new and before.reason_code == ats.reason_code and before.steps == steps:
