@@ -73,7 +73,7 @@ def pending(
         other.c.channel == p.channel,
         other.c.sku == p.sku,
         other.c.channel_location == p.channel_location,
-        other.c.state == "sent",
+        func.coalesce(other.c.state, "") == "sent",  # by the listing, and not through all rows of the batch that is under way
     )
     query = (
         select(*_of_row)
