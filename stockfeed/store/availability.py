@@ -24,6 +24,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     text,
     true,
@@ -128,6 +129,12 @@ def collect_dirty(
     whole = whole or next((mark.reason for mark in marks if mark.kind == "all"), None)
     if whole is not None:
         _add_everything(connection, channel, whole)
+
+
+def has_news(connection: Connection, *, after: int, upto: int) -> bool:
+    """Return whether a level changed or something was marked dirty by change ids in (after, upto]."""
+    news = (select(t.c.id).where(t.c.id > after, t.c.id <= upto).exists() for t in (level_change, dirty_mark))
+    return bool(connection.execute(select(or_(*news))).scalar_one())
 
 
 def drop_temporary(connection: Connection) -> None:
