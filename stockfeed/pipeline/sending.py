@@ -7,7 +7,6 @@ Never sends a value blindly over a sale, and never more than once at a time for 
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -112,6 +111,8 @@ def send_waiting(run: Sending, *, zeros: bool, limit: int | None = None) -> list
     Each row is tried once. A channel that is paused meanwhile gets no further batch. Raises the channel's error after
     recording what was answered.
     """
+    from concurrent.futures import ThreadPoolExecutor  # only where something is sent
+
     queue, sent = _Queue(run, zeros, limit), list[Waiting]()
     unrecorded: _Answers | None = None
     with ThreadPoolExecutor(max_workers=1) as line:  # the door is never used by two threads at once

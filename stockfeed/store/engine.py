@@ -120,7 +120,6 @@ def _sqlite_engine(url: str, busy_seconds: float) -> Engine:
             "synchronous = FULL",
             "foreign_keys = ON",
             "temp_store = FILE",
-            "wal_autocheckpoint = 8000",  # pages, 32 MB: the commits of one command are written back together
             "cache_size = -65536",
             "temp.cache_size = -16384",  # a delivery of 100,000 rows is staged without a file
         ):
