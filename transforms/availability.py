@@ -3,16 +3,16 @@
 Exact integer and fraction arithmetic, one floor per step. Never reads a clock: freshness and dates are decided by the caller.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from schemas.channel_config import Channel
 from schemas.columns import QUANTITY_SCALE
-from transforms.channel_rules import Numbers, Ranked, numbers_for
+from transforms.channel_rules import Numbers, Ranked, numbers_for, own_numbers
 
 #: Why a SKU is offered as it is. These texts are stable: they stand in `available_to_sell.reason_code`.
 REASONS: Mapping[str, str] = {
@@ -33,6 +33,8 @@ REASONS: Mapping[str, str] = {
 #: Reasons under which a quantity of 0 says nothing about the stock itself.
 NOT_FRESH = frozenset({"stale", "in_shadow"})
 
+_UNKNOWN = frozenset({"unknown"})
+
 
 class Step(NamedTuple):
     """One step of the explanation: what was done, with which numbers, and the units after it."""
@@ -40,10 +42,6 @@ class Step(NamedTuple):
     step: str
     detail: str
     value: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the step as JSON values."""
-        return {"step": self.step, "detail": self.detail, "value": self.value}
 
 
 class Level(NamedTuple):
@@ -98,8 +96,7 @@ class SourceFeed:
     lowers_while_held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SkuStock:
+class SkuStock(NamedTuple):
     """Everything known of one SKU: levels (in a fixed order, for the explanation), reservations, brand and tags."""
 
     sku: str
@@ -118,10 +115,13 @@ class Offer:
     feeds: Mapping[int, SourceFeed]
     from_locations: frozenset[str] = frozenset()
     rules: Sequence[Ranked] = ()
+    numbers: Numbers = field(init=False)  # the channel's own, for every SKU that no rule matches
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", own_numbers(self.channel))
 
 
-@dataclass(frozen=True, slots=True)
-class Ats:
+class Ats(NamedTuple):
     """Available to sell in sellable units, never negative; why (a key of REASONS); and the steps that led to it."""
 
     quantity: int
@@ -129,8 +129,7 @@ class Ats:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """One source's contribution: units None when it contributes nothing (`reason` says why)."""
 
     feed: SourceFeed
@@ -162,7 +161,7 @@ def compute(stock: SkuStock, offer: Offer) -> Ats:
     minimum → maximum → never negative. Bundles, when they come, take the minimum over components between seen sales and share.
     """
     steps: list[Step] = []
-    parts = list(_parts(stock, offer, steps))
+    parts = _parts(stock, offer, steps)
     known = [part for part in parts if part.units is not None]
     if not known:
         reason = _absence([part.reason for part in parts])
@@ -170,42 +169,45 @@ def compute(stock: SkuStock, offer: Offer) -> Ats:
         return Ats(0, reason, tuple(steps))
     quantity = _combined(known, offer.channel.combine, steps)
     tally = _Tally(quantity, "in_stock" if quantity > 0 else _emptiness([part.reason for part in known]), steps)
-    _reserve(tally, stock, offer)
-    suppliers = {part.feed.supplier for part in known}
-    _limit(tally, numbers_for(offer.channel, offer.rules, sku=stock.sku, suppliers=suppliers, brand=stock.brand, tags=stock.tags))
+    if stock.reserved:
+        _reserve(tally, stock, offer)
+    _limit(tally, _numbers(stock, offer, known) if offer.rules else offer.numbers)
     steps.append(Step("result", REASONS[tally.reason], tally.units))
     return Ats(tally.units, tally.reason, tuple(steps))
 
 
-def _parts(stock: SkuStock, offer: Offer, steps: list[Step]) -> Iterable[_Part]:
-    """Yield each allowed source's contribution, in the order of the feeds' codes."""
+def _numbers(stock: SkuStock, offer: Offer, known: Sequence[_Part]) -> Numbers:
+    suppliers = {part.feed.supplier for part in known}
+    return numbers_for(offer.channel, offer.rules, sku=stock.sku, suppliers=suppliers, brand=stock.brand, tags=stock.tags)
+
+
+def _parts(stock: SkuStock, offer: Offer, steps: list[Step]) -> list[_Part]:
+    """Return each allowed source's contribution, in the order of the feeds' codes."""
     by_feed: dict[int, list[Level]] = {}
     for level in stock.levels:
         if level.feed_id in offer.feeds and (not offer.from_locations or level.location in offer.from_locations):
             by_feed.setdefault(level.feed_id, []).append(level)
-    for feed in sorted((offer.feeds[feed_id] for feed_id in by_feed), key=lambda f: f.code):
-        if feed.in_shadow:
-            steps.append(Step(feed.code, "in shadow: not used until `feeds release`", 0))
-            yield _Part(feed, None, "in_shadow")
-        elif feed.is_stale and not feed.counts_when_stale:
-            steps.append(Step(feed.code, "stale: counts as 0", 0))
-            yield _Part(feed, None, "stale")
-        else:
-            reserved = [r for r in stock.reserved if r.feed_id == feed.id and _shares_place(r, offer)]
-            yield _part(feed, by_feed[feed.id], reserved, steps)
+    if len(by_feed) <= 1:  # most SKUs: nothing to put in order
+        return [_part(offer.feeds[feed_id], levels, stock, offer, steps) for feed_id, levels in by_feed.items()]
+    feeds = sorted((offer.feeds[feed_id] for feed_id in by_feed), key=lambda feed: feed.code)
+    return [_part(feed, by_feed[feed.id], stock, offer, steps) for feed in feeds]
 
 
-def _part(feed: SourceFeed, levels: Sequence[Level], reserved: Sequence[Reserved], steps: list[Step]) -> _Part:
-    fresh = list(_fresh(feed, levels, steps))
+def _part(feed: SourceFeed, levels: Sequence[Level], stock: SkuStock, offer: Offer, steps: list[Step]) -> _Part:
+    if feed.in_shadow:
+        steps.append(Step(feed.code, "in shadow: not used until `feeds release`", 0))
+        return _Part(feed, None, "in_shadow")
+    if feed.is_stale and not feed.counts_when_stale:
+        steps.append(Step(feed.code, "stale: counts as 0", 0))
+        return _Part(feed, None, "stale")
+    fresh = _fresh(feed, levels, steps) if feed.stale_locations and not feed.counts_when_stale else levels
     if not fresh:
         return _Part(feed, None, "stale")
     units, reason = _counted(feed, fresh, steps)
     if units is None:
         return _Part(feed, None, reason)
-    places = {level.location for level in fresh}
-    # what is reserved at other places alone takes nothing from these
-    reserved = [r for r in reserved if not r.locations or not r.locations.isdisjoint(places)]
     tally = _Tally(units, reason, steps)
+    reserved = _reserved_of(feed, fresh, stock.reserved, offer) if stock.reserved else ()
     # steps that do nothing are skipped before their words are made: most SKUs have none of them
     if taken := sum(r.units for r in reserved if r.kind == "order" and _still_open(r, feed)):
         tally.move(f"{feed.code}: reservations", f"minus {taken} not yet in the supplier's number", tally.units - taken, "reserved")
@@ -221,25 +223,32 @@ def _part(feed: SourceFeed, levels: Sequence[Level], reserved: Sequence[Reserved
     return _Part(feed, max(tally.units, 0), tally.reason)
 
 
-def _fresh(feed: SourceFeed, levels: Sequence[Level], steps: list[Step]) -> Iterable[Level]:
-    """Yield the levels whose location is not too old on its own."""
-    for level in levels:
-        if level.location in feed.stale_locations and not feed.counts_when_stale:
-            steps.append(Step(feed.code, f"{level.location}: stale: counts as 0", 0))
-        else:
-            yield level
+def _reserved_of(feed: SourceFeed, fresh: Sequence[Level], reserved: Sequence[Reserved], offer: Offer) -> list[Reserved]:
+    """Return the source's reservations that may take from these levels: not those at other places alone."""
+    places = {level.location for level in fresh}
+    return [
+        r
+        for r in reserved
+        if r.feed_id == feed.id and _shares_place(r, offer) and (not r.locations or not r.locations.isdisjoint(places))
+    ]
+
+
+def _fresh(feed: SourceFeed, levels: Sequence[Level], steps: list[Step]) -> list[Level]:
+    """Return the levels whose location is not too old on its own, each other one as a step."""
+    late = [level for level in levels if level.location in feed.stale_locations]
+    steps += [Step(feed.code, f"{level.location}: stale: counts as 0", 0) for level in late]
+    return [level for level in levels if level.location not in feed.stale_locations]
 
 
 def _counted(feed: SourceFeed, levels: Sequence[Level], steps: list[Step]) -> tuple[int | None, str]:
     """Return the sellable units of a feed's levels (None: unknown) and the reason should they be none."""
-    total, reasons, is_known = 0, set[str](), False
+    total, reasons = 0, set[str]()
     for level in levels:
         units, reason, detail = _level_units(level, feed)
         steps.append(Step(feed.code, f"{level.location}: {detail}" if level.location else detail, units))
         reasons.add(reason)
-        is_known = is_known or reason != "unknown"
         total += units
-    return (total, _emptiness(reasons)) if is_known else (None, "unknown")
+    return (None, "unknown") if reasons == _UNKNOWN else (total, _emptiness(reasons))
 
 
 def _level_units(level: Level, feed: SourceFeed) -> tuple[int, str, str]:
@@ -247,11 +256,11 @@ def _level_units(level: Level, feed: SourceFeed) -> tuple[int, str, str]:
         return 0, "missing", f"absent from {level.missing_count} snapshots in a row: counts as 0"
     if level.unconfirmed_count >= feed.missing_after:
         return 0, "unconfirmed", f"only in rejected rows of {level.unconfirmed_count} snapshots in a row: counts as 0"
-    name, raw = ("available", level.available) if level.available is not None else ("on hand", level.on_hand)
+    name, raw = ("on hand", level.on_hand) if level.available is None else ("available", level.available)
     if raw is None:
         return 0, "unknown", "quantity unknown: contributes nothing"
     shown = f"{name} {_decimal(raw)}"
-    if feed.lowers_while_held and level.held is not None and level.held < raw:
+    if level.held is not None and feed.lowers_while_held and level.held < raw:
         raw = level.held
         shown += f", lowered to the {_decimal(raw)} of a held delivery"
     units = max(raw * level.numerator // (QUANTITY_SCALE * level.denominator), 0)
@@ -291,8 +300,6 @@ def _first_with_stock(parts: Sequence[_Part]) -> int:
 
 def _reserve(tally: _Tally, stock: SkuStock, offer: Offer) -> None:
     """Take off reservations without a source, then sales seen at channels that share a source."""
-    if not stock.reserved:
-        return
     orders = sum(r.units for r in stock.reserved if r.feed_id is None and r.kind == "order")
     tally.move("reservations", f"minus {orders} promised without a source", tally.units - orders, "reserved")
     sold = sum(r.units for r in stock.reserved if r.feed_id is None and r.kind == "seen_sale" and shares_source(r, offer))
@@ -338,8 +345,10 @@ def _absence(reasons: Collection[str]) -> str:
 
 def _emptiness(reasons: Collection[str]) -> str:
     """Return why the counted sources have no units."""
-    order = ("reserved", "buffered", "out_of_stock", "unconfirmed", "missing")
-    return next((r for r in order if r in reasons), "out_of_stock")
+    for reason in ("reserved", "buffered", "out_of_stock", "unconfirmed", "missing"):
+        if reason in reasons:
+            return reason
+    return "out_of_stock"
 
 
 def _decimal(thousandths: int) -> str:

@@ -70,6 +70,11 @@ def numbers_for(
                 origin=ranked.name,
                 by_rule=frozenset(n for n in ("share", "buffer", "minimum", "maximum") if getattr(rule, n) is not None),
             )
+    return own_numbers(channel)
+
+
+def own_numbers(channel: Channel) -> Numbers:
+    """Return the channel's numbers for SKUs that no rule matches."""
     return Numbers(channel.share, channel.buffer, channel.minimum, channel.maximum, "channel")
 
 

@@ -6,13 +6,13 @@ the limits. Never judges staleness zeros, seen sales, or what a person has relea
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.channel_config import Gate
 from schemas.findings import Finding
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One listing's net change in the window: units before it (None: the listing is new) and now, and the newest cause.
 
     `exempt`: passes and is not counted. `pending`: not sent yet, so it can be held.

@@ -66,7 +66,9 @@ def allocate_leased(work: ChannelWork) -> AllocateResult:
         # stale before a sweep said so, they may be fresh again without a mark: a delivery came first, or a clock went back
         late = late_feeds(connection, now)
         again = set(row.late_feeds or ()) - late
-        if whole is None and upto == row.cursor and not again:
+        if whole is None and not again and not availability.has_news(connection, after=row.cursor, upto=upto):
+            if upto != row.cursor:  # what was numbered since are changes of ATS, here or in other channels
+                channels.change(connection, work.code, cursor=upto)
             return AllocateResult(work.code, 0, 0)
         availability.collect_dirty(connection, work.code, after=row.cursor, upto=upto, whole=whole, fresh_again=again)
         if whole is not None:
@@ -111,7 +113,7 @@ def _change(stock: SkuStock, offer: Offer, offered: Mapping[tuple[str, str], Off
     ats = compute(stock, offer)
     if before is None and ats.reason_code == "no_source":
         return None
-    steps = availability.steps_text([step.as_dict() for step in ats.steps])
+    steps = availability.steps_text(ats.steps)
     # leaving shadow is a new value even when it is 0: until now the channel was told nothing
     is_new = before is None or ats.quantity != before.quantity or _leaves_shadow(before, ats)
     if before is not None and not is_new and before.reason_code == ats.reason_code and before.steps == steps:

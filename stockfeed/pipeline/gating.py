@@ -44,17 +44,22 @@ def hold_for_open_holds(connection: Connection, channel: str) -> None:
 def judge_waiting(connection: Connection, channel: Channel, now: datetime) -> tuple[Verdict, list[dict[str, Any]]]:
     """Return the gate's verdict on what waits now, and its findings as JSON values with the `causes` of each."""
     ours = [location.id for location in channel.locations]
-    listings, units = publish_holds.offered_total(connection, channel.code, ours)
     changes = publish_holds.load_changes(connection, channel.code, ours, now)
+    if not changes:
+        return Verdict(), []
+    listings, units = publish_holds.offered_total(connection, channel.code, ours)
     verdict = judge(changes, listings=listings, units=units, gate=channel.gate)
     return verdict, [finding.as_dict() | {"causes": sorted(causes)} for finding, causes in verdict.findings]
 
 
 def needs_canary(work: ChannelWork) -> bool:
     """Return whether so many rows wait that a few are sent and read back first; zeros do not count."""
+    gate = work.channel.gate
+    if not gate.enabled:
+        return False
     with work.read() as connection:
-        waiting = publications.pending(connection, work.code, work.locations, zeros=False, limit=work.channel.gate.canary_above + 1)
-    return work.channel.gate.enabled and len(waiting) > work.channel.gate.canary_above
+        waiting = publications.pending(connection, work.code, work.locations, zeros=False, limit=gate.canary_above + 1)
+    return len(waiting) > gate.canary_above
 
 
 def canary_problem(sent: Sequence[Waiting], shown: Sequence[tuple[Waiting, int | None]]) -> Finding | None:

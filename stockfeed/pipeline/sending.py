@@ -1,7 +1,8 @@
 """Sending outbox rows in batches: read back where needed, claim, send, record each item's own result.
 
-A batch is stored before it is sent, and nothing is sent inside a transaction. After a crash the stored attempt is repeated
-with its key, or read back. Never sends a value blindly over a sale, and never more than once at a time for a listing.
+A batch is stored before it is sent, and nothing is sent inside a transaction. While one is under way, what came of the one
+before is recorded and the next is stored. After a crash the stored attempts are repeated with their keys, or read back.
+Never sends a value blindly over a sale, and never more than once at a time for a listing.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from schemas.errors import StockfeedError
 from schemas.publishing import ItemResult, Listing
 from stockfeed.pipeline.accounting import Finding, Tally, account
 from stockfeed.pipeline.channel_work import ChannelWork
-from stockfeed.store import channels, publications
+from stockfeed.store import channels, leases, publications
 from stockfeed.store.pieces import pieces
 from stockfeed.store.publications import Ending, Waiting
 from transforms.sales import classify, not_landed, settle
@@ -32,9 +33,76 @@ class Sending:
     tally: Tally = field(default_factory=Tally)
     stops_when_paused: bool = True  # a rollback pauses the channel and sends all the same
 
+    def is_stopped(self, connection: Connection) -> bool:
+        """Return whether the channel was paused. Raises TransientError when it was lost to another worker."""
+        row = channels.load(connection, self.work.code)
+        if row.fence != self.work.fence:
+            raise leases.lost("channel", self.work.code)
+        return self.stops_when_paused and row.paused_at is not None
+
     def observe(self, wanted: Sequence[Listing]) -> dict[Key, int | None]:
         """Return what the channel shows now, by listing; None where it does not say."""
         return {(o.listing.sku, o.listing.location): o.quantity for o in self.door.read_back(wanted)} if wanted else {}
+
+
+@dataclass(slots=True)
+class _Queue:
+    """The rows that wait, zeros only or all but zeros: each is claimed once, batch by batch, at most `limit` in all."""
+
+    run: Sending
+    zeros: bool
+    limit: int | None = None
+    _after: int = 0  # the row that was read last
+    _claimed: int = 0
+    _read: list[Waiting] = field(default_factory=list)  # and not claimed
+
+    def claim(self) -> list[Waiting]:
+        """Return the next batch, stored as sent; [] when nothing waits any more or the channel was paused."""
+        while rows := self._next():
+            self._read = []
+            claimed = _claim(self.run, rows, self.run.observe([row.listing for row in rows if self._is_unsure(row)]))
+            self._claimed += len(claimed)
+            if claimed:
+                return claimed
+        return []
+
+    def claim_ahead(self) -> list[Waiting]:
+        """Return the batch after the one that is under way, stored as sent; [] where `claim` has to be asked afterwards.
+
+        That is where the channel must be read back first, and where a limit makes the batch under way the last one.
+        """
+        if self.limit is not None:
+            return []
+        rows = self._next()
+        self._read = rows if any(map(self._is_unsure, rows)) else []
+        return [] if self._read else _claim(self.run, rows, {})
+
+    def put_back(self, ahead: Sequence[Waiting]) -> None:
+        """Let a batch that was claimed ahead and never sent wait again, to be claimed next."""
+        endings = [Ending(row.id, "pending", "NOT-SENT", "the batch before it has to be settled first") for row in ahead]
+        with self.run.work.write() as connection:
+            publications.end(connection, endings, self.run.work.now())
+        self._read = list(ahead)
+
+    def _next(self) -> list[Waiting]:
+        run = self.run
+        work, size = run.work, run.door.max_batch if self.limit is None else min(run.door.max_batch, self.limit - self._claimed)
+        while size > 0:
+            with work.read() as connection:
+                if run.is_stopped(connection):
+                    break
+                rows = self._read or publications.pending(
+                    connection, work.code, work.locations, zeros=self.zeros, after=self._after, limit=size
+                )
+            if not rows:
+                break
+            self._after = rows[-1].id
+            if untried := [row for row in rows if row.id not in run.tally.tried]:
+                return untried
+        return []
+
+    def _is_unsure(self, row: Waiting) -> bool:
+        return row.confirmed is None or not self.run.door.compares
 
 
 def send_waiting(run: Sending, *, zeros: bool, limit: int | None = None) -> list[Waiting]:
@@ -43,33 +111,43 @@ def send_waiting(run: Sending, *, zeros: bool, limit: int | None = None) -> list
     Each row is tried once. A channel that is paused meanwhile gets no further batch. Raises the channel's error after
     recording what was answered.
     """
-    sent: list[Waiting] = []
-    after = 0
-    while limit is None or len(sent) < limit:
-        size = run.door.max_batch if limit is None else min(run.door.max_batch, limit - len(sent))
-        with run.work.read() as connection:
-            if run.stops_when_paused and channels.load(connection, run.work.code).paused_at is not None:
-                break
-            rows = publications.pending(connection, run.work.code, run.work.locations, zeros=zeros, after=after, limit=size)
-        if not rows:
-            break
-        after = rows[-1].id
-        sent += _send_batch(run, [row for row in rows if row.id not in run.tally.tried])
+    from concurrent.futures import ThreadPoolExecutor  # only where something is sent
+
+    queue, sent = _Queue(run, zeros, limit), list[Waiting]()
+    unrecorded: _Answers | None = None
+    with ThreadPoolExecutor(max_workers=1) as line:  # the door is never used by two threads at once
+        claimed = queue.claim()
+        while claimed:
+            run.tally.sent += len(claimed)
+            asking = line.submit(_ask, run, claimed)
+            if unrecorded is not None:
+                _note(run, unrecorded)
+            ahead = queue.claim_ahead()
+            unrecorded = answers = asking.result()
+            sent += claimed
+            if ahead and not _may_follow(run, answers):
+                queue.put_back(ahead)
+                ahead = []
+            if not ahead:
+                _note(run, answers)
+                unrecorded = None
+                _finish(run, claimed, answers)
+            claimed = ahead or queue.claim()
     return sent
 
 
-def _send_batch(run: Sending, rows: Sequence[Waiting]) -> list[Waiting]:
-    unsure = [row.listing for row in rows if not run.door.compares or row.confirmed is None]
-    observed = run.observe(unsure)
-    claimed = _claim(run, rows, observed)
-    if not claimed:
-        return []
-    run.tally.sent += len(claimed)
-    error = _deliver(run, claimed, is_repeat=False)
-    if error is not None:
-        raise error
-    settle_open(run, [row.id for row in claimed])
-    return claimed
+def _may_follow(run: Sending, answers: "_Answers") -> bool:
+    """Return whether the next batch may go out before this one is recorded: nothing to settle first, and nobody paused."""
+    with run.work.read() as connection:
+        return answers.are_final and not run.is_stopped(connection)
+
+
+def _finish(run: Sending, rows: Sequence[Waiting], answers: "_Answers") -> None:
+    """Settle what had no clear answer. Raises the channel's error."""
+    if answers.error is not None:
+        raise answers.error
+    if not answers.are_final:
+        settle_open(run, [row.id for row in rows])
 
 
 def _claim(run: Sending, rows: Sequence[Waiting], observed: Mapping[Key, int | None]) -> list[Waiting]:
@@ -85,7 +163,7 @@ def _claim(run: Sending, rows: Sequence[Waiting], observed: Mapping[Key, int | N
         account(run.work, connection, findings, run.tally)
         sold = {(f.listing.sku, f.listing.location) for f in findings if f.difference.kind == "sale"}
         # as they are now: superseded rows are gone, and `confirmed` is what was just read back
-        waiting = publications.still_pending(connection, run.work.code, [row.id for row in rows])
+        waiting = publications.still_pending(connection, rows)
         ready = [row for row in waiting if row.key not in sold]
         # a listing that was read back and shows nothing is written, whatever was confirmed before
         equal = [row for row in ready if row.confirmed == row.quantity and observed.get(row.key, row.confirmed) is not None]
@@ -102,8 +180,17 @@ def _confirm(run: Sending, connection: Connection, rows: Sequence[Waiting], sent
     publications.confirm(connection, [row.id for row in rows], sentence, run.work.now())
 
 
-def _deliver(run: Sending, rows: Sequence[Waiting], *, is_repeat: bool) -> StockfeedError | None:
-    """Send claimed rows and record each answer; return the channel's error if it broke off. Rows without answer stay sent."""
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What came back of one batch: each row with its answer, and the channel's error if it broke off."""
+
+    given: Sequence[tuple[Waiting, ItemResult]]
+    error: StockfeedError | None
+    are_final: bool  # every row is answered, and no look at the channel is needed to record what the answers mean
+
+
+def _ask(run: Sending, rows: Sequence[Waiting]) -> _Answers:
+    """Send claimed rows and return what came back: the channel alone is touched."""
     answers: dict[Key, ItemResult] = {}
     error: StockfeedError | None = None
     try:
@@ -111,15 +198,22 @@ def _deliver(run: Sending, rows: Sequence[Waiting], *, is_repeat: bool) -> Stock
             answers[result.item.listing.sku, result.item.listing.location] = result
     except StockfeedError as caught:  # raised again by the caller once every answer is recorded
         error = caught
-    answered = [(row, answers[row.key]) for row in rows if row.key in answers]
-    stale = [row for row, answer in answered if answer.status == "stale"]
-    silent = [row.listing for row, answer in answered if answer.status == "stale" and answer.observed is None]
-    observed = run.observe(silent)
-    shown = {row.key: answers[row.key].observed if row.key not in observed else observed[row.key] for row in stale}
+    given = [(row, answer) for row in rows if (answer := answers.get(row.key)) is not None]
+    return _Answers(given, error, error is None and len(given) == len(rows) and all(map(_is_final, answers.values())))
+
+
+def _is_final(answer: ItemResult) -> bool:
+    return answer.status in {"confirmed", "failed"} or (answer.status == "stale" and answer.observed is not None)
+
+
+def _note(run: Sending, answers: _Answers, *, is_repeat: bool = False) -> None:
+    """Record each answer. Rows without one stay sent."""
+    stale = [(row, answer) for row, answer in answers.given if answer.status == "stale"]
+    observed = run.observe([row.listing for row, answer in stale if answer.observed is None])
+    shown = [(row, observed.get(row.key) if answer.observed is None else answer.observed) for row, answer in stale]
     with run.work.write() as connection:
-        _record(run, connection, [pair for pair in answered if pair[1].status != "stale"])
-        _settle(run, connection, [(row, shown[row.key]) for row in stale], "STALE", may_have_landed=is_repeat)
-    return error
+        _record(run, connection, [pair for pair in answers.given if pair[1].status != "stale"])
+        _settle(run, connection, shown, "STALE", may_have_landed=is_repeat)
 
 
 def _record(run: Sending, connection: Connection, answered: Sequence[tuple[Waiting, ItemResult]]) -> None:
@@ -179,9 +273,10 @@ def settle_open(run: Sending, ids: Collection[int] | None = None, *, may_write: 
     rows = _open_rows(run, ids)
     if run.door.compares and may_write:
         for batch in pieces([row for row in rows if _is_repeatable(row)], run.door.max_batch):
-            error = _deliver(run, batch, is_repeat=True)
-            if error is not None:
-                raise error
+            answers = _ask(run, batch)
+            _note(run, answers, is_repeat=True)
+            if answers.error is not None:
+                raise answers.error
         rows = _open_rows(run, ids)
     for batch in pieces(rows, run.door.max_batch):
         observed = run.observe([row.listing for row in batch])

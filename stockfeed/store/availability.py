@@ -3,9 +3,9 @@
 All set-based: the dirty SKUs stand in a temporary table and are read in pages. Never computes a quantity.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -24,6 +24,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     text,
     true,
@@ -45,8 +46,10 @@ from schemas.tables import (
     reservation,
 )
 from stockfeed.store.among import is_among
-from stockfeed.store.engine import driver, insert_or, next_change_ids, to_json
-from transforms.availability import Level, Reserved, SkuStock
+from stockfeed.store.engine import driver, insert_or, next_change_ids
+from transforms.availability import Level, Reserved, SkuStock, Step
+
+_STEP, _quoted = '{{"detail": {}, "step": {}, "value": {}}}'.format, encode_basestring
 
 _temporary = MetaData()
 #: The SKUs to compute, each with the newest reason.
@@ -82,8 +85,7 @@ class Offered(NamedTuple):
     steps: str  # as JSON text: compared far more often than read
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A newly computed value for one SKU and channel location, and what was offered `before` (None: nothing yet).
 
     `is_sent` False: explained only, not offered to the channel (a new SKU in shadow).
@@ -127,6 +129,12 @@ def collect_dirty(
     whole = whole or next((mark.reason for mark in marks if mark.kind == "all"), None)
     if whole is not None:
         _add_everything(connection, channel, whole)
+
+
+def has_news(connection: Connection, *, after: int, upto: int) -> bool:
+    """Return whether a level changed or something was marked dirty by change ids in (after, upto]."""
+    news = (select(t.c.id).where(t.c.id > after, t.c.id <= upto).exists() for t in (level_change, dirty_mark))
+    return bool(connection.execute(select(or_(*news))).scalar_one())
 
 
 def drop_temporary(connection: Connection) -> None:
@@ -267,9 +275,9 @@ def load_offered(connection: Connection, channel: str, skus: Sequence[str]) -> d
     return {(row[0], row[1]): Offered(*row[2:]) for row in rows.all()}
 
 
-def steps_text(steps: Sequence[Mapping[str, Any]]) -> str:
-    """Return the steps as the engine writes them (stockfeed.store.engine): equal texts are equal steps."""
-    return to_json(steps)
+def steps_text(steps: Sequence[Step]) -> str:
+    """Return the steps as the engine writes them (`to_json`): equal texts are equal steps. Written by hand: a third of the time."""
+    return f"[{', '.join([_STEP(_quoted(detail), _quoted(step), value) for step, detail, value in steps])}]"
 
 
 def remember(connection: Connection, changes: Sequence[Change]) -> None:

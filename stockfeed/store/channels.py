@@ -26,6 +26,7 @@ class ChannelRow:
     reconciled_at: datetime | None
     last_error: str | None
     late_feeds: list[int] | None
+    fence: int
 
 
 _COLUMNS = [channel.c[name] for name in ChannelRow.__slots__]

@@ -53,9 +53,12 @@ def check(connection: Connection, table: Table, key: str, fence: int) -> None:
     """Lock the row and make sure `fence` is still the newest. Raises TransientError when the lease was lost."""
     found = connection.execute(select(table.c.fence).where(table.c.code == key).with_for_update()).scalar_one_or_none()
     if found != fence:
-        raise TransientError(
-            f"the lease on {table.name} {key} was lost to another worker", "Nothing was written; the other worker goes on."
-        )
+        raise lost(table.name, key)
+
+
+def lost(kind: str, key: str) -> TransientError:
+    """Return the error for a lease that another worker has taken."""
+    return TransientError(f"the lease on {kind} {key} was lost to another worker", "Nothing was written; the other worker goes on.")
 
 
 def renew(connection: Connection, table: Table, key: str, fence: int, *, now: datetime, seconds: float) -> None:

@@ -7,21 +7,20 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Integer, Text, case, exists, func, insert, literal, select, update
 
 from schemas.publishing import Listing, PublishItem
 from schemas.tables import available_to_sell, listing, publication
-from stockfeed.store.among import is_among
+from stockfeed.store.among import given_rows, is_among
 from stockfeed.store.pieces import pieces
 
 _OPEN = ("pending", "held")
 ROLLBACK = "rollback"  # cause of rows that put an earlier value back
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """One outbox row with its listing and what the channel last confirmed (None: nothing yet)."""
 
     id: int
@@ -33,7 +32,7 @@ class Waiting:
     idempotency_key: str = ""
     answer_code: str | None = None
     sent_at: datetime | None = None
-    offered: int | None = None  # ATS now, which may be newer than this row
+    offered: int | None = None  # ATS now, which may be newer than this row; said of rows in flight
 
     @property
     def key(self) -> tuple[str, str]:
@@ -50,22 +49,15 @@ def idempotency_key(channel: str, sku: str, location: str, version: int, attempt
     return hashlib.sha256("\0".join((channel, sku, location, str(version), str(attempt))).encode()).hexdigest()
 
 
-def _rows(*where: ColumnElement[bool]) -> Any:
-    p, li, a = publication.c, listing.c, available_to_sell.c
-    same = (li.channel == p.channel) & (li.sku == p.sku) & (li.channel_location == p.channel_location)
-    offer = (a.channel == p.channel) & (a.sku == p.sku) & (a.channel_location == p.channel_location)
-    columns = (p.id, p.sku, p.channel_location, li.ids, p.quantity, p.version, p.attempts, li.confirmed_quantity)
-    return (
-        select(*columns, p.idempotency_key, p.answer_code, p.sent_at, a.quantity.label("offered"))
-        .select_from(publication.join(listing, same).outerjoin(available_to_sell, offer))
-        .where(*where)
-        .order_by(p.id)
-    )
+_p, _li, _a = publication.c, listing.c, available_to_sell.c
+_listed = publication.join(
+    listing, (_li.channel == _p.channel) & (_li.sku == _p.sku) & (_li.channel_location == _p.channel_location)
+)
+_of_row = (_p.id, _p.sku, _p.channel_location, _li.ids, _p.quantity, _p.version, _p.attempts, _li.confirmed_quantity)
 
 
-def _waiting(row: Any) -> Waiting:
-    id_, sku, location, ids, *rest = row
-    return Waiting(id_, Listing(sku, location, ids), *rest)
+def _waiting(rows: Sequence[Any]) -> list[Waiting]:
+    return [Waiting(id_, Listing(sku, location, ids), *rest) for id_, sku, location, ids, *rest in rows]
 
 
 def pending(
@@ -81,65 +73,55 @@ def pending(
         other.c.channel == p.channel,
         other.c.sku == p.sku,
         other.c.channel_location == p.channel_location,
-        other.c.state == "sent",
+        func.coalesce(other.c.state, "") == "sent",  # by the listing, and not through all rows of the batch that is under way
     )
-    query = _rows(
-        p.channel == channel,
-        p.state == "pending",
-        p.id > after,
-        (p.quantity == 0) if zeros else (p.quantity != 0),
-        p.channel_location.in_(locations),
-        listing.c.status == "active",
-        ~in_flight,
+    query = (
+        select(*_of_row)
+        .select_from(_listed)
+        .where(p.channel == channel, p.state == "pending", p.id > after, (p.quantity == 0) if zeros else (p.quantity != 0))
+        .where(p.channel_location.in_(locations), listing.c.status == "active", ~in_flight)
+        .order_by(p.id)
     )
-    return [_waiting(row) for row in connection.execute(query.limit(limit))]
+    return _waiting(connection.execute(query.limit(limit)).all())
 
 
-def still_pending(connection: Connection, channel: str, ids: Collection[int]) -> list[Waiting]:
-    """Return those of these rows that still wait, as they are now."""
-    if not ids:
+def still_pending(connection: Connection, rows: Sequence[Waiting]) -> list[Waiting]:
+    """Return those of these rows that still wait, with what the channel last confirmed now: all that can have changed of them."""
+    if not rows:
         return []
-    p, wanted = publication.c, set(ids)
-    near = _rows(p.channel == channel, p.state == "pending", p.id >= min(wanted), p.id <= max(wanted))
-    return [_waiting(row) for row in connection.execute(near) if row.id in wanted]
+    wanted = is_among(connection, _p.id, [row.id for row in rows])
+    query = select(_p.id, _li.confirmed_quantity).select_from(_listed).where(wanted, _p.state == "pending")
+    confirmed = dict(connection.execute(query).all())
+    return [row._replace(confirmed=confirmed[row.id]) for row in rows if row.id in confirmed]
 
 
 def in_flight(connection: Connection, channel: str) -> list[Waiting]:
     """Return the rows that were sent and have no clear answer, in the order of their batches."""
-    p = publication.c
-    return [_waiting(row) for row in connection.execute(_rows(p.channel == channel, p.state == "sent"))]
+    offer = (_a.channel == _p.channel) & (_a.sku == _p.sku) & (_a.channel_location == _p.channel_location)
+    query = (
+        select(*_of_row, _p.idempotency_key, _p.answer_code, _p.sent_at, _a.quantity)
+        .select_from(_listed.outerjoin(available_to_sell, offer))
+        .where(_p.channel == channel, _p.state == "sent")
+        .order_by(_p.id)
+    )
+    return _waiting(connection.execute(query).all())
 
 
 def claim(connection: Connection, channel: str, rows: Sequence[Waiting], *, batch: str, at: datetime) -> list[Waiting]:
     """Mark waiting rows as sent, with a new key for each attempt, and return them as they are to be sent."""
     claimed = [
-        Waiting(
-            row.id,
-            row.listing,
-            row.quantity,
-            row.version,
-            row.attempts + 1,
-            row.confirmed,
-            idempotency_key(channel, *row.key, row.version, row.attempts + 1),
+        row._replace(
+            attempts=row.attempts + 1,
+            idempotency_key=idempotency_key(channel, row.listing.sku, row.listing.location, row.version, row.attempts + 1),
         )
         for row in rows
     ]
     if claimed:
-        connection.execute(
-            update(publication)
-            .where(publication.c.id == bindparam("b_id"))
-            .values(
-                state="sent",
-                batch=batch,
-                sent_at=at,
-                attempts=bindparam("b_attempts"),
-                expected=bindparam("b_expected"),
-                idempotency_key=bindparam("b_key"),
-                answer_code=None,
-                answer=None,
-            ),
-            [{"b_id": r.id, "b_attempts": r.attempts, "b_expected": r.confirmed, "b_key": r.idempotency_key} for r in claimed],
-        )
+        types: dict[str, Any] = {"id": BigInteger(), "attempts": Integer(), "expected": BigInteger(), "idempotency_key": Text()}
+        given = given_rows(connection, types, [(r.id, r.attempts, r.confirmed, r.idempotency_key) for r in claimed]).c
+        own = {name: given[name] for name in ("attempts", "expected", "idempotency_key")}
+        same = {"state": "sent", "batch": batch, "sent_at": at, "answer_code": None, "answer": None}
+        connection.execute(update(publication).where(_p.id == given.id).values(same | own))
     return claimed
 
 
@@ -170,33 +152,22 @@ def end(connection: Connection, endings: Sequence[Ending], at: datetime) -> None
     """Store how attempts ended; a row that would wait again becomes superseded when a newer one of its listing waits."""
     if not endings:
         return
-    connection.execute(
-        update(publication)
-        .where(publication.c.id == bindparam("b_id"))
-        .values(
-            state=bindparam("b_state"), answer_code=bindparam("b_code"), answer=bindparam("b_answer"), ended_at=bindparam("b_ended")
-        ),
-        [
-            {
-                "b_id": e.id,
-                "b_state": e.state,
-                "b_code": e.code or None,
-                "b_answer": e.sentence or None,
-                "b_ended": None if e.state in {"pending", "sent"} else at,
-            }
-            for e in endings
-        ],
-    )
-    for again in pieces([e.id for e in endings if e.state == "pending"]):
-        p, other = publication.c, publication.alias()
+    types: dict[str, Any] = {"id": BigInteger(), "state": Text(), "code": Text(), "answer": Text()}
+    given = given_rows(connection, types, [(e.id, e.state, e.code or None, e.sentence or None) for e in endings]).c
+    ended = case((given.state.in_(("pending", "sent")), None), else_=literal(at, _p.ended_at.type))
+    ending = {"state": given.state, "answer_code": given.code, "answer": given.answer, "ended_at": ended}
+    connection.execute(update(publication).where(_p.id == given.id).values(ending))
+    if again := [e.id for e in endings if e.state == "pending"]:
+        other = publication.alias()
         newer = exists().where(
-            other.c.channel == p.channel,
-            other.c.sku == p.sku,
-            other.c.channel_location == p.channel_location,
+            other.c.channel == _p.channel,
+            other.c.sku == _p.sku,
+            other.c.channel_location == _p.channel_location,
             other.c.state.in_(_OPEN),
-            other.c.id > p.id,
+            other.c.id > _p.id,
         )
-        connection.execute(update(publication).where(p.id.in_(again), newer).values(state="superseded", ended_at=at))
+        these = is_among(connection, _p.id, again)
+        connection.execute(update(publication).where(these, newer).values(state="superseded", ended_at=at))
 
 
 def fail_unlisted(connection: Connection, channel: str, at: datetime) -> int:
@@ -300,8 +271,8 @@ def states(connection: Connection, channel: str, ids: Collection[int]) -> dict[i
     if not ids:
         return {}
     p = publication.c
-    rows = select(p.id, p.state).where(p.channel == channel, p.id >= min(ids), p.id <= max(ids))
-    return {row.id: row.state for row in connection.execute(rows) if row.id in ids}
+    rows = select(p.id, p.state).where(p.channel == channel, is_among(connection, p.id, list(ids)))
+    return dict(connection.execute(rows).all())
 
 
 def supersede_listed(connection: Connection, channel: str, at: datetime, *, cause: str | None = None) -> int:

@@ -18,43 +18,43 @@ _AGE = "age"  # the sweep's cause: a source became too old to count, or counts a
 def load_changes(connection: Connection, channel: str, locations: Sequence[str], now: datetime) -> list[Change]:
     """Return each listing's net change of the last 24 hours; held rows are left out, they are not being published.
 
-    So are values that the channel has no usable listing for, or that are at none of our `locations`.
+    So are values that the channel has no usable listing for, or that are at none of our `locations`. None at all where no
+    row waits: then there is nothing that could be held.
     """
     p = publication.c
-    open_rows = connection.execute(
-        select(p.sku, p.channel_location, p.state).where(p.channel == channel, p.state.in_(("pending", "held")))
-    )
-    states = {(row.sku, row.channel_location): row.state for row in open_rows}
+    open_rows = select(p.sku, p.channel_location, p.state).where(p.channel == channel, p.state.in_(("pending", "held")))
+    states = {(sku, location): state for sku, location, state in connection.execute(open_rows).all()}
+    if "pending" not in states.values():
+        return []
     free = released_causes(connection, channel, now)
-    c = ats_change.c
-    rows = connection.execute(
-        select(c.sku, c.channel_location, c.baseline, c.after, c.cause, c.reason_code)
-        .where(c.channel == channel, c.at > now - WINDOW, c.baseline.is_not(None))  # new listings are not changes
-        .where(_is_shown(c, locations))
-        .order_by(c.id)
-    )
-    first: dict[tuple[str, str], int] = {}
-    last: dict[tuple[str, str], Any] = {}
-    for row in rows:
-        key = (row.sku, row.channel_location)
-        first.setdefault(key, row.baseline)
-        last[key] = row
     return [
-        Change(
-            before=first[key],
-            now=row.after,
-            cause=row.cause or "",
-            exempt=_is_free(row.cause or "", free) or row.reason_code in {"stale", "in_shadow"} or _is_ageing(row, first[key]),
-            pending=states.get(key) == "pending",
-        )
-        for key, row in last.items()
-        if states.get(key) != "held"
+        Change(before, after, cause or "", _is_exempt(cause or "", reason, before, after, free), state == "pending")
+        for sku, location, before, after, cause, reason in connection.execute(_net_changes(channel, locations, now)).all()
+        if (state := states.get((sku, location))) != "held"
     ]
 
 
-def _is_ageing(row: Any, before: int) -> bool:
-    """Return whether a source that became stale lowered the number (to 0 or not): nothing to approve."""
-    return bool(row.cause == _AGE and row.after <= before)
+def _net_changes(channel: str, locations: Sequence[str], now: datetime) -> Any:
+    """Return the query for (SKU, location, baseline before, after, newest cause and reason) of each listing that changed."""
+    c = ats_change.c
+    ends = (
+        select(func.min(c.id).label("first"), func.max(c.id).label("last"))
+        .where(c.channel == channel, c.at > now - WINDOW, c.baseline.is_not(None))  # new listings are not changes
+        .group_by(c.sku, c.channel_location)
+        .subquery()
+    )
+    first, last = ats_change.alias("first"), ats_change.alias("last")
+    return (
+        select(last.c.sku, last.c.channel_location, first.c.baseline, last.c.after, last.c.cause, last.c.reason_code)
+        .select_from(ends.join(first, first.c.id == ends.c.first).join(last, last.c.id == ends.c.last))
+        .where(_is_shown(last.c, locations))
+        .order_by(ends.c.last)
+    )
+
+
+def _is_exempt(cause: str, reason: str, before: int, after: int, free: Collection[str]) -> bool:
+    """Return whether a change passes unseen: released, sold at the channel, stale, or lowered by a source that became stale."""
+    return cause in free or cause.startswith(_SALE) or reason in {"stale", "in_shadow"} or (cause == _AGE and after <= before)
 
 
 def _is_shown(value: Any, locations: Sequence[str]) -> ColumnElement[bool]:
@@ -64,10 +64,6 @@ def _is_shown(value: Any, locations: Sequence[str]) -> ColumnElement[bool]:
         li.channel == value.channel, li.sku == value.sku, li.channel_location == value.channel_location, li.status != "active"
     )
     return and_(value.channel_location.in_(locations), ~unusable)
-
-
-def _is_free(cause: str, free: Collection[str]) -> bool:
-    return cause in free or cause.startswith(_SALE)
 
 
 def released_causes(connection: Connection, channel: str, now: datetime) -> set[str]:

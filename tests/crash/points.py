@@ -116,7 +116,7 @@ POINTS: tuple[Point, ...] = (
     Point("claim-committed", COMMIT, f"{_SEND}:_claim"),
     Point("send", "connectors.http:JsonClient._send", "connectors.shopify_publish:_set"),
     Point("ack-before-mark", f"{_SEND}:_record"),
-    Point("marked", COMMIT, f"{_SEND}:_deliver"),
+    Point("marked", COMMIT, f"{_SEND}:_note"),
     Point("settle", f"{_SEND}:settle_open", call=2),
     Point("file-part", "connectors.feed_file_places:FolderPlace.write"),
     Point("file-fsync", "os:fsync", "connectors.feed_file_places:FolderPlace.write"),

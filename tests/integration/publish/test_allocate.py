@@ -34,6 +34,12 @@ def test_nothing_new_computes_nothing(stocked):
     assert (result.computed, result.changed) == (0, 0)
 
 
+def test_what_was_numbered_for_channels_since_is_no_news_and_is_not_looked_at_twice(stocked):
+    assert stocked.query("SELECT value FROM clock WHERE name = 'change'") != stocked.query('SELECT "cursor" FROM channel')
+    assert stocked.allocate().computed == 0
+    assert stocked.query("SELECT value FROM clock WHERE name = 'change'") == stocked.query('SELECT "cursor" FROM channel')
+
+
 def test_only_dirty_skus_are_computed_and_only_changed_values_written(stocked):
     stocked.deliver("acme.stock", {"A": 11})
     result = stocked.allocate()
