@@ -28,6 +28,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _UNAVAILABLE = 401, 403, 429, 503
+_LOADING = threading.Lock()
 _SHORTEST_SECRET = 4  # shorter values would blank out innocent text
 
 
@@ -113,12 +114,14 @@ def keep_headers_out_of_logs() -> None:
 
 def _load_without_command_line() -> None:
     """Load httpx as where its own command line is not installed: which would take twice as long."""
-    if "httpx" not in sys.modules:
+    with _LOADING:
+        if "httpx" in sys.modules:
+            return
         sys.modules["httpx._main"] = None  # type: ignore[assignment]  # Python's way to say that a module cannot be had
         try:
             import httpx  # noqa: F401
         finally:
-            del sys.modules["httpx._main"]
+            sys.modules.pop("httpx._main", None)
 
 
 def run_concurrently(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:

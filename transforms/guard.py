@@ -19,6 +19,7 @@ from schemas.columns import QUANTITY_SCALE
 # A quantity column whose typical value or share of fractions changes this much is probably another column (F17).
 _MEDIAN_RATIO = 5.0
 _FRACTION_POINTS = 30.0
+_HALF = 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ def histogram(quantities: "pl.Series") -> "pl.DataFrame":
 def totals(quantities: "pl.Series") -> Counter[str]:
     """Return how many records there are, their units (thousandths), and how many quantities are 0 and unknown."""
     zeros, unknown = int((quantities == 0).sum()), quantities.null_count()
-    return Counter(records=quantities.len(), units=int(quantities.sum()), zeros=zeros, unknown=unknown)
+    # in two halves: many quantities near the largest are more than 64 bits hold
+    units = int((quantities // _HALF).sum()) * _HALF + int((quantities % _HALF).sum())
+    return Counter(records=quantities.len(), units=units, zeros=zeros, unknown=unknown)
 
 
 def profile(counts: "pl.DataFrame", *, rows: int, rejected: int, totals: Mapping[str, int]) -> Profile:

@@ -17,6 +17,7 @@ _STATES = {
     "sent": "sent",
     "pending": "not sent yet: the next sync does",
     "failed": "not sent: the feed has another source now",
+    "none": "not sent: the delivery came by hand or by upload",
     "unsent": "not sent: the feed's source has no `answers_to`",
 }
 

@@ -115,8 +115,8 @@ def show(session: Session, delivery: int, *, as_json: bool) -> None:
 def answers(session: Session, delivery: int, output: Path | None, *, as_json: bool) -> None:
     """Show the TA1, 997, 999 or CONTRL that answer an EDI delivery.
 
-    They are made from the archived file, always the same: what is written
-    here is what the partner got, or will get.
+    They are made anew from the archived file, always the same as long as the
+    feed's configuration is, and nobody released a used control number.
 
     \b
     Example:

@@ -60,9 +60,10 @@ def answers_to(app: App, config: Feed, delivery: deliveries.Delivery) -> "list[A
 
 
 def delivery_answers(app: App, delivery_id: int) -> tuple[str, "list[Answer]"]:
-    """Return "sent", "pending", "failed" or "unsent" (no place for answers), and the acknowledgements of a delivery as sent.
+    """Return "sent", "pending", "failed", "none" or "unsent" (no place for answers) and the answers to a delivery, made anew.
 
-    Raises PermanentError when there is no such delivery, its feed is not configured or its bytes are missing from the archive.
+    By today's configuration: what was sent under another may be different. Raises PermanentError when there is no such
+    delivery or its bytes are missing from the archive, ConfigError when its feed is not configured.
     """
     with read(app.engine) as connection:
         delivery = deliveries.load(connection, delivery_id)

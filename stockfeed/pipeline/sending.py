@@ -1,7 +1,7 @@
 """Sending outbox rows in batches: read back where needed, claim, send, record each item's own result.
 
 A batch is stored before it is sent, and nothing is sent inside a transaction. While one is under way, what came of the one
-before is recorded and the next is stored. After a crash the stored attempts are repeated with their keys, or read back.
+before is recorded. After a crash the stored attempts are repeated with their keys, or read back.
 Never sends a value blindly over a sale, and never more than once at a time for a listing.
 """
 
@@ -54,35 +54,16 @@ class _Queue:
     limit: int | None = None
     _after: int = 0  # the row that was read last
     _claimed: int = 0
-    _read: list[Waiting] = field(default_factory=list)  # and not claimed
 
     def claim(self) -> list[Waiting]:
         """Return the next batch, stored as sent; [] when nothing waits any more or the channel was paused."""
         while rows := self._next():
-            self._read = []
-            claimed = _claim(self.run, rows, self.run.observe([row.listing for row in rows if self._is_unsure(row)]))
+            unsure = [row.listing for row in rows if row.confirmed is None or not self.run.door.compares]
+            claimed = _claim(self.run, rows, self.run.observe(unsure))
             self._claimed += len(claimed)
             if claimed:
                 return claimed
         return []
-
-    def claim_ahead(self) -> list[Waiting]:
-        """Return the batch after the one that is under way, stored as sent; [] where `claim` has to be asked afterwards.
-
-        That is where the channel must be read back first, and where a limit makes the batch under way the last one.
-        """
-        if self.limit is not None:
-            return []
-        rows = self._next()
-        self._read = rows if any(map(self._is_unsure, rows)) else []
-        return [] if self._read else _claim(self.run, rows, {})
-
-    def put_back(self, ahead: Sequence[Waiting]) -> None:
-        """Let a batch that was claimed ahead and never sent wait again, to be claimed next."""
-        endings = [Ending(row.id, "pending", "NOT-SENT", "the batch before it has to be settled first") for row in ahead]
-        with self.run.work.write() as connection:
-            publications.end(connection, endings, self.run.work.now())
-        self._read = list(ahead)
 
     def _next(self) -> list[Waiting]:
         run = self.run
@@ -91,18 +72,13 @@ class _Queue:
             with work.read() as connection:
                 if run.is_stopped(connection):
                     break
-                rows = self._read or publications.pending(
-                    connection, work.code, work.locations, zeros=self.zeros, after=self._after, limit=size
-                )
+                rows = publications.pending(connection, work.code, work.locations, zeros=self.zeros, after=self._after, limit=size)
             if not rows:
                 break
             self._after = rows[-1].id
             if untried := [row for row in rows if row.id not in run.tally.tried]:
                 return untried
         return []
-
-    def _is_unsure(self, row: Waiting) -> bool:
-        return row.confirmed is None or not self.run.door.compares
 
 
 def send_waiting(run: Sending, *, zeros: bool, limit: int | None = None) -> list[Waiting]:
@@ -114,32 +90,30 @@ def send_waiting(run: Sending, *, zeros: bool, limit: int | None = None) -> list
     from concurrent.futures import ThreadPoolExecutor  # only where something is sent
 
     queue, sent = _Queue(run, zeros, limit), list[Waiting]()
-    unrecorded: _Answers | None = None
+    unrecorded: list[_Answers] = []
     with ThreadPoolExecutor(max_workers=1) as line:  # the door is never used by two threads at once
-        claimed = queue.claim()
-        while claimed:
-            run.tally.sent += len(claimed)
-            asking = line.submit(_ask, run, claimed)
-            if unrecorded is not None:
-                _note(run, unrecorded)
-            ahead = queue.claim_ahead()
-            unrecorded = answers = asking.result()
-            sent += claimed
-            if ahead and not _may_follow(run, answers):
-                queue.put_back(ahead)
-                ahead = []
-            if not ahead:
-                _note(run, answers)
-                unrecorded = None
-                _finish(run, claimed, answers)
-            claimed = ahead or queue.claim()
+        try:
+            while claimed := queue.claim():
+                run.tally.sent += len(claimed)
+                asking = line.submit(_ask, run, claimed)
+                try:
+                    _note_all(run, unrecorded)
+                finally:  # whatever happens to us, what the channel answers is kept
+                    unrecorded.append(answers := asking.result())
+                sent += claimed
+                if not answers.are_final:
+                    _note_all(run, unrecorded)
+                    _finish(run, claimed, answers)
+        finally:
+            _note_all(run, unrecorded)
     return sent
 
 
-def _may_follow(run: Sending, answers: "_Answers") -> bool:
-    """Return whether the next batch may go out before this one is recorded: nothing to settle first, and nobody paused."""
-    with run.work.read() as connection:
-        return answers.are_final and not run.is_stopped(connection)
+def _note_all(run: Sending, unrecorded: "list[_Answers]") -> None:
+    """Record what was answered, batch by batch, and empty the list."""
+    while unrecorded:
+        _note(run, unrecorded[0])
+        del unrecorded[0]
 
 
 def _finish(run: Sending, rows: Sequence[Waiting], answers: "_Answers") -> None:

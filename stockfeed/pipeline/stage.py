@@ -155,7 +155,7 @@ def gather(
     if not hashes:
         raise DeliveryError("the file has no header and no rows", "Send the file again.", code="FILE-EMPTY")
     doubled, alike = duplicates.doubled_numbers(pl.concat(hashes)), suspected(pl.concat(forms))
-    taker.end(pl.concat([doubled, alike]))
+    taker.end(pl.concat([doubled, alike]), (lambda: on_batch(result.rows_read)) if on_batch else (lambda: None))
     result.touched = taker.touched
     together = [
         _resolve_duplicates(connection, feed, doubled, result, keep),

@@ -4,8 +4,8 @@ A database writes its line far sooner than it hands out twelve values. Each way 
 written as the database would (a byte that one of them escapes in another way), it is only taken as different.
 """
 
-import csv
 import json
+import re
 from collections.abc import Generator, Iterator
 from itertools import groupby
 
@@ -24,6 +24,8 @@ _PAGE = 20_000  # levels that are one text at a time
 _SEPARATOR = "\x1e"
 _CACHE_KIB = 2_000  # SQLite's own default: each page is read once
 #: PostgreSQL quotes these parts of a row (record_out), and a part without a letter.
+_PART_OF_A_ROW = re.compile(r'"((?:[^"\\]|""|\\.)*)"|([^,)]*)', re.DOTALL)
+_ESCAPED = re.compile(r'""|\\.', re.DOTALL)
 _QUOTED = r'^$|["\\(), \t\n\x0b\x0c\r]'
 
 
@@ -75,15 +77,25 @@ def split(page: str) -> pl.Series:
 
 def keys_of(lines: pl.Series, dialect: str) -> pl.DataFrame:
     """Return the keys (KEY_SCHEMA) of levels' lines."""
-    if dialect == "sqlite":
-        parts = [json.loads(line) for line in lines]
-    else:
-        parts = [next(csv.reader([line[1:-1]], escapechar="\\", strict=True)) for line in lines]
+    parts = map(json.loads if dialect == "sqlite" else _fields, lines)
     return pl.DataFrame([part[: len(KEY_COLUMNS)] for part in parts], schema=dict(KEY_SCHEMA), orient="row")
+
+
+def _fields(line: str) -> list[str]:
+    """Return the key's parts of PostgreSQL's text of a row; a key has no null."""
+    found, at = list[str](), 1
+    for _ in KEY_COLUMNS:
+        part = _PART_OF_A_ROW.match(line, at)
+        assert part is not None
+        found.append(part[2] if part[1] is None else _ESCAPED.sub(lambda pair: pair[0][1], part[1]))
+        at = part.end() + 1
+    return found
 
 
 def as_lines(records: pl.DataFrame, dialect: str) -> pl.Series:
     """Return the lines that levels with the values of these records (RECORD_SCHEMA) would have."""
+    if not records.height:
+        return pl.Series("line", [], dtype=pl.String)  # of constants alone, a select would be one row
     write = _in_json if dialect == "sqlite" else _in_a_row
     begin, end = "[]" if dialect == "sqlite" else "()"
     parts: list[pl.Expr | str] = [begin]

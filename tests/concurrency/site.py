@@ -190,11 +190,12 @@ def syncing(*codes: str) -> Callable[[Any], None]:
     """Return what collects and ingests these feeds; a feed that another process has is an error (75)."""
 
     def act(app: Any) -> None:
-        from stockfeed import pipeline
+        from stockfeed.pipeline.collect import collect
+        from stockfeed.pipeline.ingest import ingest
 
         for code in codes:
-            for number in pipeline.collect(app, f"acme.{code}").delivery_ids:
-                pipeline.ingest(app, number)
+            for number in collect(app, f"acme.{code}").delivery_ids:
+                ingest(app, number)
 
     return act
 

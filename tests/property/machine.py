@@ -8,7 +8,9 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from stockfeed import pipeline
+from stockfeed.pipeline.acts import reject_delivery, release_delivery, undo_delivery
+from stockfeed.pipeline.publish import publish
+from stockfeed.pipeline.sweep import sweep
 from tests.property.model_world import DELTA, FEEDS, SNAPSHOT, WHO, ModelWorld
 from tests.property.oracle import HOUR, FeedOracle, File
 
@@ -136,7 +138,7 @@ class Machine(RuleBasedStateMachine):
         held = self.oracles[code].held()
         if held:
             number = held[which % len(held)]
-            result = pipeline.release_delivery(self.world.app, number, **WHO)
+            result = release_delivery(self.world.app, number, **WHO)
             assert self.oracles[code].ingest(number, self.world.seconds(), forced=True) == result.state
 
     @precondition(lambda self: any(o.open for o in self.oracles.values()))
@@ -145,7 +147,7 @@ class Machine(RuleBasedStateMachine):
         waiting = sorted(self.oracles[code].open)
         if waiting:
             number = waiting[which % len(waiting)]
-            pipeline.reject_delivery(self.world.app, number, **WHO)
+            reject_delivery(self.world.app, number, **WHO)
             self.oracles[code].reject(number)
 
     @precondition(lambda self: any(o.stack for o in self.oracles.values()))
@@ -153,7 +155,7 @@ class Machine(RuleBasedStateMachine):
     def undo(self, code: str) -> None:
         oracle = self.oracles[code]
         if oracle.stack:
-            pipeline.undo_delivery(self.world.app, oracle.stack[-1].id, **WHO)
+            undo_delivery(self.world.app, oracle.stack[-1].id, **WHO)
             oracle.undo()
 
     @rule(
@@ -191,7 +193,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(at=deaths)
     def die_while_publishing(self, at: int) -> None:
-        self.world.dying(at, lambda: pipeline.publish(self.world.app, "shop", door=self.world.shop))
+        self.world.dying(at, lambda: publish(self.world.app, "shop", door=self.world.shop))
 
     @rule()
     def reconcile(self) -> None:
@@ -199,7 +201,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        pipeline.sweep(self.world.app)
+        sweep(self.world.app)
 
     # what holds after each step
 

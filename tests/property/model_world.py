@@ -12,10 +12,15 @@ from sqlalchemy import Engine, event, text
 
 from schemas.channel_config import Channel
 from schemas.errors import TransientError
-from stockfeed import pipeline
 from stockfeed.bootstrap import App
 from stockfeed.checker import check_database
 from stockfeed.config_files import Config
+from stockfeed.pipeline.channel_acts import approve_channel
+from stockfeed.pipeline.collect import collect
+from stockfeed.pipeline.ingest import ingest
+from stockfeed.pipeline.publish import publish
+from stockfeed.pipeline.reconcile import reconcile
+from stockfeed.pipeline.sweep import sweep
 from stockfeed.settings import load_config, load_settings
 from stockfeed.store.archive import Archive
 from stockfeed.store.engine import make_engine, read, write
@@ -74,7 +79,7 @@ class ModelWorld:
             self.inbox(code).mkdir(parents=True)
         self.app: App | None = None
         self.open()
-        pipeline.approve_channel(self.app, "shop", **WHO)
+        approve_channel(self.app, "shop", **WHO)
 
     def inbox(self, code: str) -> Path:
         return self.root / code
@@ -147,12 +152,12 @@ class ModelWorld:
         return file
 
     def sync(self, code: str) -> list[Any]:
-        return [pipeline.ingest(self.app, number) for number in pipeline.collect(self.app, code).delivery_ids]
+        return [ingest(self.app, number) for number in collect(self.app, code).delivery_ids]
 
     def publish(self, fault: str = "") -> None:
         self.shop.faults = [fault] if fault else []
         try:
-            pipeline.publish(self.app, "shop", door=self.shop)
+            publish(self.app, "shop", door=self.shop)
         except PowerCutError:
             self._buried()
         except TransientError:
@@ -161,11 +166,11 @@ class ModelWorld:
             self.shop.faults = []
 
     def reconcile(self) -> None:
-        pipeline.reconcile(self.app, "shop", door=self.shop)
+        reconcile(self.app, "shop", door=self.shop)
 
     def settle(self) -> None:
         """What the clock does by itself once faults have stopped: sweep, reconcile, publish."""
-        pipeline.sweep(self.app)
+        sweep(self.app)
         self.reconcile()
         self.publish()
         self.publish()

@@ -63,12 +63,13 @@ class Supplier:
     missing_after: int = 2
     end: str = "\n"
     has_last_end: bool = True
+    batch_rows: int = 60_000  # one: most batches are without any accepted record
 
     def configure(self, twins: Twins) -> None:
         case = 'sku_case = "fold"' if self.fold else ""
         guard = "from_rows = 2" if self.is_guarded else "enabled = false"
         feed = f'duplicates = "{self.policy}"\nmissing_after = {self.missing_after}\n{case}'
-        twins.configure(feed=feed, tables=f"[feed.guard]\n{guard}{CONTRACT}")
+        twins.configure(feed=feed, form=f"batch_rows = {self.batch_rows}", tables=f"[feed.guard]\n{guard}{CONTRACT}")
 
     def file(self, lines: list[str], header: str = HEADER) -> bytes:
         return (self.end.join([header, *lines]) + (self.end if self.has_last_end else "")).encode()
@@ -78,6 +79,7 @@ SUPPLIERS = st.builds(
     Supplier,
     policy=st.sampled_from(["reject", "first", "last", "sum", "max"]),
     fold=st.booleans(),
+    batch_rows=st.sampled_from([1, 2, 60_000]),
     is_guarded=st.booleans(),
     missing_after=st.integers(1, 2),
     end=st.sampled_from(["\n", "\r\n"]),
@@ -242,6 +244,12 @@ def test_where_lines_of_levels_cannot_be_told_apart_all_records_are_staged(tmp_p
 def test_a_full_disk_while_records_are_kept_aside_is_a_try_again(tmp_path):
     with FileIO("/dev/full", "w") as full, pytest.raises(TransientError, match="is full"):
         taking._Pages(full, tmp_path).add(b"x")
+
+
+def test_a_folder_that_cannot_be_used_is_a_try_again_and_no_fault_of_the_delivery(tmp_path):
+    (tmp_path / "spool").write_bytes(b"")  # a file where the folder should be
+    with pytest.raises(TransientError, match="cannot be used"), taking._pages(tmp_path / "spool"):
+        pass
 
 
 def test_levels_that_went_missing_are_counted_on_by_a_line_difference(tmp_path, empty_database):

@@ -1,10 +1,11 @@
-"""While a batch is under way the next one is stored as sent: what happens then, and what never goes out."""
+"""While a batch is under way, what came of the one before is recorded: what happens then, and what never goes out."""
 
 import pytest
 from sqlalchemy import select, update
 
 from schemas.errors import TransientError
 from schemas.tables import channel, publication
+from stockfeed.pipeline import sending
 from stockfeed.pipeline.channel_acts import pause_channel
 from stockfeed.store import publications
 from stockfeed.store.engine import read, write
@@ -46,55 +47,48 @@ def during(shop: MemoryShop, monkeypatch, act, call: int = 1) -> None:
     monkeypatch.setattr(shop, "publish", acting)
 
 
-def wait_for_the_next_batch(desk: Desk) -> None:
-    """Return when two batches are stored as sent: this one, and the one after it."""
+def wait_for_the_batch_before(desk: Desk) -> None:
+    """Return when the batch under way is the only one that is not recorded."""
     for _ in range(1000):
         with read(desk.engine) as connection:
-            if len(publications.in_flight(connection, "shop")) == 4:
+            if len(publications.in_flight(connection, "shop")) == 2:
                 return
-    raise AssertionError("the next batch was not stored while this one was under way")
+    raise AssertionError("the batch before was not recorded while this one was under way")
 
 
-def test_the_next_batch_is_stored_while_one_is_under_way_and_each_listing_is_sent_once(shelf: Desk, monkeypatch):
+def test_a_batch_is_recorded_while_the_next_is_under_way_and_each_listing_is_sent_once(shelf: Desk, monkeypatch):
     shop = shelf.shops["shop"]
-    during(shop, monkeypatch, lambda: wait_for_the_next_batch(shelf))
+    during(shop, monkeypatch, lambda: wait_for_the_batch_before(shelf), call=2)
     result = shelf.publish()
     assert (result.sent, result.confirmed, result.pending) == (6, 6, 0)
     assert [[item.listing.sku for item in call] for call in shop.calls] == [SKUS[:2], SKUS[2:4], SKUS[4:]]
     assert states(shelf) == [(sku, "confirmed", 1) for sku in SKUS]
 
 
-def test_a_pause_keeps_back_the_batch_that_was_stored_already(shelf: Desk, monkeypatch):
+@pytest.mark.parametrize("call", [1, 2])
+def test_a_paused_channel_gets_no_further_batch(shelf: Desk, monkeypatch, call):
     shop = shelf.shops["shop"]
-
-    def pause() -> None:
-        wait_for_the_next_batch(shelf)
-        pause_channel(shelf.app, "shop", **WHO)
-
-    during(shop, monkeypatch, pause)
+    during(shop, monkeypatch, lambda: pause_channel(shelf.app, "shop", **WHO), call)
     result = shelf.publish()
-    assert [len(call) for call in shop.calls] == [2]
-    assert (result.confirmed, result.pending) == (2, 4)
-    assert [state for _, state, _ in states(shelf)] == ["confirmed"] * 2 + ["pending"] * 4
+    assert [len(batch) for batch in shop.calls] == [2] * call
+    assert (result.confirmed, result.pending) == (2 * call, 6 - 2 * call)
+    assert [state for _, state, _ in states(shelf)] == ["confirmed"] * 2 * call + ["pending"] * (6 - 2 * call)
 
 
-def test_after_an_error_of_the_channel_the_stored_batch_waits_again_and_is_sent_by_the_next_run(shelf: Desk, monkeypatch):
+def test_after_an_error_of_the_channel_the_batch_before_is_recorded_and_the_rest_waits(shelf: Desk, monkeypatch):
     shop = shelf.shops["shop"]
-    shop.faults = ["unreachable"]
-    during(shop, monkeypatch, lambda: wait_for_the_next_batch(shelf))
+    during(shop, monkeypatch, lambda: shop.faults.append("unreachable"), call=2)
     with pytest.raises(TransientError):
         shelf.publish()
-    assert [len(call) for call in shop.calls] == [2]
-    assert [state for _, state, _ in states(shelf)] == ["sent"] * 2 + ["pending"] * 4
+    assert [state for _, state, _ in states(shelf)] == ["confirmed"] * 2 + ["sent"] * 2 + ["pending"] * 2
     shelf.publish()
     assert [shop.shows(sku) for sku in SKUS] == [20] * 6
     assert {state for _, state, _ in states(shelf)} == {"confirmed"}
 
 
-def test_a_power_cut_with_two_batches_stored_sells_nothing_twice(shelf: Desk, monkeypatch):
+def test_a_power_cut_in_the_second_batch_sells_nothing_twice(shelf: Desk, monkeypatch):
     shop = shelf.shops["shop"]
-    shop.faults = ["die after"]
-    during(shop, monkeypatch, lambda: wait_for_the_next_batch(shelf))
+    during(shop, monkeypatch, lambda: shop.faults.append("die after"), call=2)
     with pytest.raises(PowerCutError):
         shelf.publish()
     shop.sell("S0", 3)
@@ -104,10 +98,9 @@ def test_a_power_cut_with_two_batches_stored_sells_nothing_twice(shelf: Desk, mo
         assert [shop.shows(sku) for sku in SKUS] == [17, 20, 20, 16, 20, 20]
 
 
-def test_a_batch_without_an_answer_is_settled_before_the_stored_one_goes_out(shelf: Desk, monkeypatch):
+def test_a_batch_without_an_answer_is_settled_before_the_next_goes_out(shelf: Desk):
     shop = shelf.shops["shop"]
     shop.faults = ["no answer"]
-    during(shop, monkeypatch, lambda: wait_for_the_next_batch(shelf))
     result = shelf.publish()
     sent = [[item.listing.sku for item in call] for call in shop.calls]
     assert sent == [SKUS[:2], SKUS[:2], SKUS[2:4], SKUS[4:]]
@@ -123,11 +116,10 @@ def test_a_sale_met_in_one_batch_is_kept_while_the_next_is_under_way(shelf: Desk
     assert [shop.shows(sku) for sku in SKUS] == [20, 16, 20, 20, 19, 20]
 
 
-def test_a_batch_that_was_stored_under_a_lost_lease_is_not_sent(shelf: Desk, monkeypatch):
+def test_under_a_lost_lease_no_further_batch_is_sent(shelf: Desk, monkeypatch):
     shop = shelf.shops["shop"]
 
     def lose_the_lease() -> None:
-        wait_for_the_next_batch(shelf)
         with write(shelf.engine) as connection:
             connection.execute(update(channel).values(fence=channel.c.fence + 1))
 
@@ -135,3 +127,21 @@ def test_a_batch_that_was_stored_under_a_lost_lease_is_not_sent(shelf: Desk, mon
     with pytest.raises(TransientError, match="lost"):
         shelf.publish()
     assert [len(call) for call in shop.calls] == [2]
+
+
+def test_what_the_channel_answers_is_kept_when_the_batch_before_cannot_be_recorded_at_once(shelf: Desk, monkeypatch):
+    shop, note = shelf.shops["shop"], sending._note
+    failures = [TransientError("the database is busy", "Try again.")]
+
+    def noting(run, answers, **named):
+        if failures and len(shop.calls) > 0:
+            raise failures.pop()
+        note(run, answers, **named)
+
+    monkeypatch.setattr(sending, "_note", noting)
+    with pytest.raises(TransientError, match="busy"):
+        shelf.publish()
+    assert [state for _, state, _ in states(shelf)] == ["confirmed"] * 4 + ["pending"] * 2
+    shelf.publish()
+    assert [len(call) for call in shop.calls] == [2, 2, 2]
+    assert states(shelf) == [(sku, "confirmed", 1) for sku in SKUS]

@@ -83,3 +83,15 @@ def test_a_level_with_the_mark_between_lines_in_it_is_told_from_two(engine: Engi
     else:
         with pytest.raises(level_lines.LinesUnclear):
             lines(engine)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_no_records_have_no_lines(dialect: str) -> None:
+    assert level_lines.as_lines(records([]), dialect).to_list() == []
+
+
+def test_a_key_beside_a_text_of_any_length_is_read(engine: Engine) -> None:
+    frame = records(['a"b,(\\', "c"]).with_columns(mpn=pl.lit("x" * 300_000))
+    applied(engine, frame)
+    keys = level_lines.keys_of(pl.Series("line", lines(engine)), engine.dialect.name)
+    assert sorted(keys.rows()) == sorted(frame.select("supplier_sku", "location", "condition").rows())

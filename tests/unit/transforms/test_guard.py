@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from schemas.feed_config import Guard
-from transforms.guard import Against, from_json, histogram, judge, profile, to_json
+from transforms.guard import Against, from_json, histogram, judge, profile, to_json, totals
 
 LIMITS = Guard()
 FINE = Against(known=100, present=100, newly_zero=0)
@@ -142,3 +142,10 @@ def test_every_finding_says_what_to_do():
 
 def test_a_profile_survives_json():
     assert from_json(to_json(NORMAL) | {"sample": {}}) == NORMAL
+
+
+def test_units_that_no_64_bits_hold_are_added_up_all_the_same():
+    quantities = [9 * 10**18, 9 * 10**18, -9 * 10**18, -7, 0, None, 2**32, 1]
+    found = totals(pl.Series(quantities, dtype=pl.Int64))
+    assert found == {"records": 8, "units": 9 * 10**18 - 7 + 2**32 + 1, "zeros": 1, "unknown": 1}
+    assert totals(pl.Series([], dtype=pl.Int64)) == {"records": 0, "units": 0, "zeros": 0, "unknown": 0}
