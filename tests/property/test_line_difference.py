@@ -231,6 +231,14 @@ def test_records_that_the_levels_have_are_left_out_on_postgresql_beside_lines_th
         play_whole(twins, name)
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_batch_without_any_good_row_does_not_shift_what_is_left_out(tmp_path, empty_database, rows):
+    edits = [[("edit", 10, 0, "S06,55,S,4006381333931,ok")], [("insert", 9, 0, "N1,1,S,,ok")], [("delete", 12, 0, "")]]
+    with sqlite_twins(tmp_path, empty_database, "left out") as twins:
+        live(twins, Supplier(batch_rows=rows), [*BAD[:2], *BAD[:2], *STOCK], edits)
+        assert twins.one.faults() == []
+
+
 def test_where_lines_of_levels_cannot_be_told_apart_all_records_are_staged(tmp_path, empty_database, monkeypatch):
     def unclear(*_):
         yield from ()
