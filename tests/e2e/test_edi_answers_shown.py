@@ -9,29 +9,15 @@ from tests.servers.site import Site
 from tests.unit.formats.edi_making import lines, x12
 
 AT = datetime(2026, 11, 23, 13, tzinfo=UTC)
-SUPPLIER = """
-[supplier]
-code = "acme"
-name = "Acme"
-[[feed]]
-code = "stock"
-source = {{ type = "folder", path = "in/acme", settle = "0s"{answers} }}
-format = {{ type = "edi_x12" }}
-timezone = "UTC"
-quantities = "net"
-stale_after = "3650d"
-trust_first = true
-columns = {{ supplier_sku = "supplier_sku", available = "available" }}
-"""
+COLUMNS = '{ supplier_sku = "supplier_sku", available = "available" }'
 
 
 @pytest.fixture
 def edi_site(bare_site: Site):
     def make(answers: str = ', answers_to = "../../out"') -> Site:
         assert bare_site("db", "upgrade").code == 0
-        (bare_site.inbox / "acme").mkdir(parents=True)
-        (bare_site.folder / "config/suppliers").mkdir(parents=True, exist_ok=True)
-        (bare_site.folder / "config/suppliers/acme.toml").write_text(SUPPLIER.format(answers=answers), encoding="utf-8")
+        source = f'{{ type = "folder", path = "in/acme", settle = "0s"{answers} }}'
+        bare_site.add_supplier(source=source, form="edi_x12", columns=COLUMNS)
         bare_site.date(bare_site.inbox / "acme" / "stock.x12", x12(*lines(2), "QTY*17*\x1b[31m*EA"), AT)
         return bare_site
 

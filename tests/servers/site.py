@@ -30,8 +30,9 @@ quantities = "net"
 stale_after = "3650d"
 trust_first = true
 {more}
-columns = {{ supplier_sku = "SKU", on_hand = "Qty" }}
+columns = {columns}
 """
+COLUMNS = '{ supplier_sku = "SKU", on_hand = "Qty" }'
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,13 @@ class Site:
         assert answer.code == code, answer
         return answer.rows
 
-    def add_supplier(self, code: str = "acme", *, source: str | None = None, form: str = "delimited", more: str = "") -> None:
+    def add_supplier(
+        self, code: str = "acme", *, source: str | None = None, form: str = "delimited", columns: str = COLUMNS, more: str = ""
+    ) -> None:
         """Write a supplier's file; by default its deliveries are put into `in/<code>`."""
         (self.inbox / code).mkdir(parents=True, exist_ok=True)
         folder = f'{{ type = "folder", path = "in/{code}", settle = "0s" }}'
-        feed = FEED.format(source=source or folder, format=form, more=more)
+        feed = FEED.format(source=source or folder, format=form, columns=columns, more=more)
         path = self.folder / "config" / "suppliers" / f"{code}.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f'[supplier]\ncode = "{code}"\nname = "{code.title()}"\n{feed}', encoding="utf-8")
