@@ -69,6 +69,23 @@ def test_memory_is_given_up_to_the_limit_and_not_a_page_beyond():
     assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
 
 
+def test_what_a_library_s_thread_takes_for_itself_is_no_part_of_the_limit():
+    done = limited("""
+        import hashlib, threading
+        taken, rest = [], threading.Event()
+        def begin_late():
+            hashlib.sha256(bytes(150_000_000)).digest()  # at work outside Python for a while
+            taken.append(mmap.mmap(-1, 30_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+            rest.wait()
+        threading.Thread(target=begin_late, daemon=True).start()
+        limit_this_process(Limits(memory_bytes=64_000_000))
+        room = resource.getrlimit(resource.RLIMIT_DATA)[0] - _data_bytes()
+        assert taken and 0 <= 64_000_000 - room < 4_000_000, (taken, room)
+        print("done")
+    """)
+    assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
+
+
 def burn(beyond: float) -> subprocess.CompletedProcess[str]:
     """Use processor time up to `beyond` seconds more than a limit of 2 seconds allows; the system counts it in ticks."""
     return limited(f"""
