@@ -7,10 +7,12 @@ all be accepted. The figures stand in `results/large_files.json`. Ends with 1 wh
 
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +100,59 @@ def _edifact_end(lines: int) -> str:
     return f"UNT+{lines * 3 + 4}+1'\nUNZ+1+905'\n"
 
 
+_SHEET_ROWS = 1_048_575  # of a workbook, below its header
+_PARTS = {
+    "[Content_Types].xml": (
+        '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        '<Override PartName="/xl/workbook.xml" '
+        'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>'
+        '<Override PartName="/xl/worksheets/sheet1.xml" '
+        'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>'
+    ),
+    "_rels/.rels": (
+        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" '
+        'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/>'
+        "</Relationships>"
+    ),
+    "xl/workbook.xml": (
+        '<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" '
+        'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships">'
+        '<sheets><sheet name="Stock" sheetId="1" r:id="rId1"/></sheets></workbook>'
+    ),
+    "xl/_rels/workbook.xml.rels": (
+        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" '
+        'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/>'
+        "</Relationships>"
+    ),
+}
+
+
+def _cells(texts: Iterable[object]) -> str:
+    cells = "".join(
+        f"<c><v>{text}</v></c>" if isinstance(text, int) else f'<c t="inlineStr"><is><t>{text}</t></is></c>' for text in texts
+    )
+    return f"<row>{cells}</row>"
+
+
+def write_workbook(path: Path) -> int:
+    """Write a workbook with as many rows as a sheet may have, of just under SIZE bytes, and return its records.
+
+    The text is what no packing makes smaller than half.
+    """
+    chance, length = random.Random(1), max(1, SIZE // _SHEET_ROWS - 46)  # noqa: S311 - the same file each time
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as book:
+        for name, text in _PARTS.items():
+            book.writestr(name, text)
+        with book.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet:
+            sheet.write(b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>')
+            sheet.write(_cells(["sku", "text", "qty", "place"]).encode())
+            for n in range(_SHEET_ROWS):
+                sheet.write(_cells((_record(n) | {"text": chance.randbytes(length).hex()}).values()).encode())
+            sheet.write(b"</sheetData></worksheet>")
+    return _SHEET_ROWS
+
+
 _FIELDS = "fields = { sku = [1, 12], text = [13, 112], qty = [113, 120], place = [121, 124] }"
 KINDS = {
     "delimited": Kind("sku;text;qty;place\n", _delimited, lambda _: "", 'delimiter = ";"'),
@@ -106,6 +161,7 @@ KINDS = {
     "xml_doc": Kind("<stock>", _xml, lambda _: "</stock>", 'rows = "/stock/item"'),
     "edi_x12": Kind(_X12_HEAD, _x12, _x12_end, _ANSWERS, "supplier_sku", "available", "available"),
     "edifact": Kind(_EDIFACT_HEAD, _edifact, _edifact_end, _ANSWERS, "supplier_sku", "on_hand"),
+    "spreadsheet": Kind("", lambda _: "", lambda _: ""),  # written by write_workbook
 }
 
 
@@ -126,7 +182,8 @@ def measure(name: str, folder: Path) -> dict[str, object]:
     kind, environ = KINDS[name], {"PATH": os.defpath, "STOCKFEED_LOG_LEVEL": "ERROR"}
     measured([str(COMMAND), "init"], folder, environ)
     (folder / "inbox").mkdir()
-    lines = write(kind, folder / "inbox/stock")
+    path = folder / "inbox/stock"
+    lines = write_workbook(path) if name == "spreadsheet" else write(kind, path)
     told = _SUPPLIER.format(type=name, form=kind.form, sku=kind.sku, quantity=kind.quantity, column=kind.column)
     (folder / "config/suppliers/bench.toml").write_text(told.replace(",  }", " }"), encoding="utf-8")
     answer, wall, processor, memory = measured([str(COMMAND), "sync", "bench.stock", "--json"], folder, environ)

@@ -155,6 +155,34 @@ def test_a_line_difference_ends_as_reading_everything(empty_database, supplier, 
         assert twins.one.faults() == []
 
 
+def written(stretches: list[tuple[str, int]]) -> list[str]:
+    """The lines of a file that is made of so many good, refused and doubled lines in a row; no two good ones share a key."""
+    lines: list[str] = []
+    for kind, count in stretches:
+        for number in range(len(lines), len(lines) + count):
+            good = f"S{number:03},{number % 7 + 1},N,,ok"
+            lines += {"good": [good], "refused": [f"B{number:03},call,N,,ok"], "doubled": [good, good]}[kind]
+    return lines
+
+
+STRETCHES = st.lists(st.tuples(st.sampled_from(["good", "refused", "doubled"]), st.integers(1, 6)), min_size=2, max_size=6)
+
+
+@settings(max_examples=10)
+@given(
+    rows=st.sampled_from([1, 2, 5]),
+    stretches=STRETCHES,
+    edits=st.lists(st.integers(0, 35), min_size=1, max_size=3),
+)
+def test_one_edit_among_stretches_of_refused_lines_ends_as_staging_everything(empty_database, rows, stretches, edits):
+    lines = written([*stretches, ("good", 6)])
+    good = [at for at, text in enumerate(lines) if text.startswith("S")]
+    steps = [[("edit", at := good[number % len(good)], 0, f"{lines[at][:4]},{55 + number},N,,ok")] for number in edits]
+    with tempfile.TemporaryDirectory() as folder, sqlite_twins(Path(folder), empty_database, "left out") as twins:
+        live(twins, Supplier(batch_rows=rows), lines, steps)
+        assert twins.one.faults() == []
+
+
 @settings(max_examples=25)
 @given(
     supplier=SUPPLIERS,
