@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NoReturn, cast
 
 import polars as pl
 from pydantic import TypeAdapter
@@ -40,10 +40,18 @@ _GRACE_SECONDS = 2
 _NEW_OBJECTS = 20_000  # between two searches for garbage: rows of cells are none
 _NEW_NETWORK = 0x4000_0000  # CLONE_NEWNET
 _NEW_USER = 0x1000_0000  # CLONE_NEWUSER
+_LEAVING = threading.Lock()
 
 
 def main() -> None:
     """Parse the requested file and write its batches, then an error or the end."""
+    try:
+        _answer()
+    except BrokenPipeError:  # nobody listens any more: as when standard input ends, which the other thread may not have seen yet
+        _leave()
+
+
+def _answer() -> None:
     leave_the_network()
     line = sys.stdin.buffer.readline()
     if not line:
@@ -189,8 +197,14 @@ def _end_with_the_parent() -> None:
     """Leave as soon as the parent closes our standard input, by dying or on purpose."""
     while os.read(0, 1):
         continue
-    remove_the_folder()
-    os._exit(0)
+    _leave()
+
+
+def _leave() -> NoReturn:
+    """End this process with its folder gone, whichever thread comes first."""
+    with _LEAVING:
+        remove_the_folder()
+        os._exit(0)
 
 
 def remove_the_folder() -> None:

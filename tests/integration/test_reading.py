@@ -1,5 +1,6 @@
 """Files read as the pipeline reads them: text here, workbooks in a real limited child process."""
 
+import json
 import os
 import select
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from schemas.errors import ConfigError, DeliveryError
 from schemas.feed_config import TypedSection
-from stockfeed.reading import opened_batches, read_batches
+from stockfeed.reading import _request, checked_options, opened_batches, read_batches
 from stockfeed.reading_child import remove_the_folder
 from stockfeed.reading_process import ReadingProcess, started_ahead
 
@@ -296,6 +297,24 @@ def test_a_child_started_ahead_does_not_outlive_a_killed_parent(tmp_path):
             sys.stdin.read()
     """
     assert_nothing_outlives(program, tmp_path, tmp_path)
+
+
+def test_a_child_that_nobody_listens_to_leaves_no_folder_though_its_standard_input_is_open(tmp_path):
+    path = workbook(tmp_path / "stock.xlsx", rows=10)
+    folder = tmp_path / "stockfeed-reading-x"
+    folder.mkdir()
+    options = checked_options(TypedSection(type="spreadsheet"))
+    command = [sys.executable, "-I", "-m", "stockfeed.reading_child"]
+    environ = {**os.environ, "TMPDIR": str(folder)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        child.stdin.write(json.dumps(_request(path, "spreadsheet", options)).encode() + b"\n")
+        child.stdin.flush()
+        assert (child.wait(60), child.stderr.read()) == (0, b"")
+    assert not folder.exists()
 
 
 def test_a_full_disk_does_not_keep_the_folder_of_a_child_that_is_left_alone(tmp_path, monkeypatch):
