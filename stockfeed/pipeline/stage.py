@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
@@ -20,6 +21,7 @@ from schemas.rejections import Rejection, rejection
 from stockfeed.pipeline.taking import AtOnce, Taker, Touched
 from stockfeed.pipeline.whole_contract import judge_rest, left_to_great_expectations
 from stockfeed.store import staging
+from stockfeed.store.loading import loading
 from transforms import duplicates
 from transforms.contract import Tally, check_batch, finish
 from transforms.duplicates import descents
@@ -135,12 +137,11 @@ def gather(
     records: list[pl.DataFrame] = []
     columns = ["row", *(KEY_SCHEMA if with_keys else ())]
     number = 1
-    with closing(_ahead(_normalised(feed, raw, result))) as batches:
+    with loading(connection) as load, closing(_ahead(_normalised(feed, raw, result))) as batches:
         for batch in batches:
             verdict, counted = check_batch(batch, feed.expect)
             tallies = [a + b for a, b in zip(tallies, counted, strict=True)]
-            taker.take(verdict.records, number)
-            staging.load_rejected_keys(connection, verdict.rejected_keys)
+            load(partial(_hand_over, connection, taker, verdict, number))
             number += verdict.records.height
             hashes.append(duplicates.key_hashes(verdict.records))
             quantities.append(_effective(verdict.records))
@@ -163,6 +164,11 @@ def gather(
     ]
     counts = histogram(pl.concat(quantities))
     return Gathered(result, tallies, counts, seen, pl.concat(records), pl.concat(together))
+
+
+def _hand_over(connection: Connection, taker: Taker, batch: NormalisedBatch, first: int) -> None:
+    taker.take(batch.records, first)
+    staging.load_rejected_keys(connection, batch.rejected_keys)
 
 
 def conclude(connection: Connection, feed: Feed, read: Gathered, keep: int) -> Staged:

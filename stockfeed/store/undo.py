@@ -53,7 +53,10 @@ def restore_levels(connection: Connection, *, feed_id: int, delivery_id: int, at
 
     Later "unchanged" deliveries may have advanced missing counters on top of it: they are undone with it.
     """
-    first = select(func.min(level_change.c.id)).where(level_change.c.feed_id == feed_id, level_change.c.delivery_id == delivery_id)
+    # + 0: by the bare id, PostgreSQL goes through all history from its beginning, sooner or later to meet the delivery
+    first = select(func.min(level_change.c.id + 0)).where(
+        level_change.c.feed_id == feed_id, level_change.c.delivery_id == delivery_id
+    )
     since = connection.execute(first).scalar()
     if since is None:
         return 0
