@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import polars as pl
 from sqlalchemy import Connection
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from stockfeed.pipeline.last_reading import LastReading
 
 Severity = Literal["row", "note"]
+Batch = TypeVar("Batch")
 
 # A snapshot with more rows whose key cannot be read than this cannot prove which SKUs are missing.
 _UNKEYED_SHARE = 0.001
@@ -137,7 +138,7 @@ def gather(
     records: list[pl.DataFrame] = []
     columns = ["row", *(KEY_SCHEMA if with_keys else ())]
     number = 1
-    with loading(connection) as load, closing(_ahead(_normalised(feed, raw, result))) as batches:
+    with loading(connection) as load, closing(_ahead(_normalised(feed, _ahead(raw, 1), result), 2)) as batches:
         for batch in batches:
             verdict, counted = check_batch(batch, feed.expect)
             tallies = [a + b for a, b in zip(tallies, counted, strict=True)]
@@ -206,9 +207,9 @@ def _take_notes(result: Staged, raw: RawBatch) -> None:
     result.notes += [note for note in raw.notes if note not in result.notes]
 
 
-def _ahead(batches: Iterator[NormalisedBatch]) -> Generator[NormalisedBatch]:
-    """Yield the same batches, parsed one or two ahead in a thread while the database takes the previous one."""
-    ready: queue.Queue[NormalisedBatch | BaseException | None] = queue.Queue(maxsize=2)
+def _ahead(batches: Iterator[Batch], most: int) -> Generator[Batch]:
+    """Yield the same batches, made in a thread of their own while those before them are used; at most so many wait."""
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=most)
     stopped = threading.Event()
 
     def work() -> None:
