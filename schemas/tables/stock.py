@@ -200,7 +200,7 @@ level_change = Table(
     Column("on_hand_after", BigInteger),
     Column("available_after", BigInteger),
     Column("on_order_after", BigInteger),
-    Index("ix_level_change_delivery_id", "delivery_id"),
+    Index("ix_level_change_delivery_id", "delivery_id"),  # BRIN on PostgreSQL (migration 0008)
     # Only of rows whose kind is not "new" (migration 0004; said here, the condition would load PostgreSQL's dialect everywhere):
     # of a first delivery nearly everything is new, and only the rest is ever asked for by kind.
     Index("ix_level_change_not_new", "delivery_id", "kind"),

@@ -7,7 +7,8 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import polars as pl
 from sqlalchemy import Connection
@@ -20,6 +21,7 @@ from schemas.rejections import Rejection, rejection
 from stockfeed.pipeline.taking import AtOnce, Taker, Touched
 from stockfeed.pipeline.whole_contract import judge_rest, left_to_great_expectations
 from stockfeed.store import staging
+from stockfeed.store.loading import loading
 from transforms import duplicates
 from transforms.contract import Tally, check_batch, finish
 from transforms.duplicates import descents
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from stockfeed.pipeline.last_reading import LastReading
 
 Severity = Literal["row", "note"]
+Batch = TypeVar("Batch")
 
 # A snapshot with more rows whose key cannot be read than this cannot prove which SKUs are missing.
 _UNKEYED_SHARE = 0.001
@@ -135,12 +138,11 @@ def gather(
     records: list[pl.DataFrame] = []
     columns = ["row", *(KEY_SCHEMA if with_keys else ())]
     number = 1
-    with closing(_ahead(_normalised(feed, raw, result))) as batches:
+    with loading(connection) as load, closing(_ahead(_normalised(feed, _ahead(raw, 1), result), 2)) as batches:
         for batch in batches:
             verdict, counted = check_batch(batch, feed.expect)
             tallies = [a + b for a, b in zip(tallies, counted, strict=True)]
-            taker.take(verdict.records, number)
-            staging.load_rejected_keys(connection, verdict.rejected_keys)
+            load(partial(_hand_over, connection, taker, verdict, number))
             number += verdict.records.height
             hashes.append(duplicates.key_hashes(verdict.records))
             quantities.append(_effective(verdict.records))
@@ -163,6 +165,11 @@ def gather(
     ]
     counts = histogram(pl.concat(quantities))
     return Gathered(result, tallies, counts, seen, pl.concat(records), pl.concat(together))
+
+
+def _hand_over(connection: Connection, taker: Taker, batch: NormalisedBatch, first: int) -> None:
+    taker.take(batch.records, first)
+    staging.load_rejected_keys(connection, batch.rejected_keys)
 
 
 def conclude(connection: Connection, feed: Feed, read: Gathered, keep: int) -> Staged:
@@ -200,9 +207,9 @@ def _take_notes(result: Staged, raw: RawBatch) -> None:
     result.notes += [note for note in raw.notes if note not in result.notes]
 
 
-def _ahead(batches: Iterator[NormalisedBatch]) -> Generator[NormalisedBatch]:
-    """Yield the same batches, parsed one or two ahead in a thread while the database takes the previous one."""
-    ready: queue.Queue[NormalisedBatch | BaseException | None] = queue.Queue(maxsize=2)
+def _ahead(batches: Iterator[Batch], most: int) -> Generator[Batch]:
+    """Yield the same batches, made in a thread of their own while those before them are used; at most so many wait."""
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=most)
     stopped = threading.Event()
 
     def work() -> None:

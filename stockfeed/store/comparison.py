@@ -27,6 +27,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    true,
 )
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -35,6 +36,8 @@ from schemas.tables import BigId, inventory
 from stockfeed.store.staged import analyze, drop_key_index, effective, index_keys, index_touched, rejected_key, staged, touched_key
 
 VALUE_COLUMNS = ("on_hand", "available", "on_order", "unit", "next_available_on", "unit_cost", "currency", "gtin", "mpn")
+
+_FEW_OF = 20  # of so many levels, one is looked up sooner than all of them are read
 
 _temporary = MetaData()
 #: Staged rows that are new or differ from the current level; `is_new` 1 or 0.
@@ -77,9 +80,9 @@ def same_key(left: Any, right: Any) -> ColumnElement[bool]:
     return and_(*(left.c[name] == right.c[name] for name in KEY_COLUMNS))
 
 
-def is_known() -> ColumnElement[bool]:
+def is_known(level: Any = inventory) -> ColumnElement[bool]:
     """Return the condition that the last applied delivery confirmed a level."""
-    return and_(inventory.c.missing_count == 0, inventory.c.unconfirmed_count == 0)
+    return and_(level.c.missing_count == 0, level.c.unconfirmed_count == 0)
 
 
 def compare(
@@ -112,19 +115,37 @@ def compare_touched(connection: Connection, feed_id: int, *, known: int, others:
     """
     _temporary.create_all(connection, checkfirst=False)
     analyze(connection)
-    _fill_difference(connection, feed_id)
-    index_keys(connection)
     index_touched(connection)
-    same = same_key(touched_key, inventory)
-    both = touched_key.outerjoin(inventory, and_(inventory.c.feed_id == feed_id, same))
-    # an outer join keeps SQLite from going through all levels; what it cannot see through keeps it an outer one
-    touched = _absent_levels().select_from(both).where(func.coalesce(inventory.c.feed_id, 0) == feed_id)
+    few = connection.dialect.name == "postgresql" and _FEW_OF * _rows_in(connection, staged, touched_key) < known
+    _fill_difference(connection, feed_id, few=few)
+    index_keys(connection)
+    if few:
+        level = _looked_up(touched_key, feed_id)
+        touched = _absent_levels(level).select_from(touched_key.join(level, true()))
+    else:
+        both = touched_key.outerjoin(inventory, and_(inventory.c.feed_id == feed_id, same_key(touched_key, inventory)))
+        # an outer join keeps SQLite from going through all levels; what it cannot see through keeps it an outer one
+        touched = _absent_levels(inventory).select_from(both).where(func.coalesce(inventory.c.feed_id, 0) == feed_id)
     connection.execute(insert(absent).from_select(list(absent.c), touched))
     if others:
-        rest = _absent_levels().where(inventory.c.feed_id == feed_id, ~is_known(), ~exists().where(same))
+        same = same_key(touched_key, inventory)
+        rest = _absent_levels(inventory).where(inventory.c.feed_id == feed_id, ~is_known(), ~exists().where(same))
         connection.execute(insert(absent).from_select(list(absent.c), rest))
     drop_key_index(connection)
     return _count(connection, known, is_complete=is_complete)
+
+
+def _rows_in(connection: Connection, *tables: Table) -> int:
+    return sum(connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables)
+
+
+def _looked_up(keys: Table, feed_id: int) -> Any:
+    """Return the feed's level of each row of a table of few keys.
+
+    PostgreSQL looks each of them up then, also where it does not know yet how many levels the feed has.
+    """
+    found = select(inventory).where(inventory.c.feed_id == feed_id, same_key(keys, inventory))
+    return found.limit(1).lateral("level")  # without a limit it would be a join like any other
 
 
 def _count(connection: Connection, known_count: int, *, is_complete: bool) -> Compared:
@@ -193,19 +214,20 @@ def _in_scope() -> ColumnElement[bool]:
     return inventory.c.location.in_(select(staged.c.location).union(select(rejected_key.c.location)))
 
 
-def _fill_difference(connection: Connection, feed_id: int) -> None:
+def _fill_difference(connection: Connection, feed_id: int, *, few: bool = False) -> None:
+    level: Any = _looked_up(staged, feed_id) if few else inventory
     differs = or_(
-        inventory.c.feed_id.is_(None),
-        inventory.c.missing_count != 0,
-        inventory.c.unconfirmed_count != 0,
-        *(inventory.c[name].is_distinct_from(staged.c[name]) for name in VALUE_COLUMNS),
+        level.c.feed_id.is_(None),
+        level.c.missing_count != 0,
+        level.c.unconfirmed_count != 0,
+        *(level.c[name].is_distinct_from(staged.c[name]) for name in VALUE_COLUMNS),
     )
-    both = staged.outerjoin(inventory, and_(inventory.c.feed_id == feed_id, same_key(staged, inventory)))
+    both = staged.outerjoin(level, true() if few else and_(level.c.feed_id == feed_id, same_key(staged, level)))
     found = select(
         staged.c.n,
-        case((inventory.c.feed_id.is_(None), 1), else_=0),
-        case((is_known(), 1), else_=0),
-        effective(inventory),
+        case((level.c.feed_id.is_(None), 1), else_=0),
+        case((is_known(level), 1), else_=0),
+        effective(level),
         effective(staged),
     ).select_from(both)
     connection.execute(insert(difference).from_select(list(difference.c), found.where(differs)))
@@ -213,18 +235,18 @@ def _fill_difference(connection: Connection, feed_id: int) -> None:
 
 def _fill_absent(connection: Connection, feed_id: int, *, scope_locations: bool) -> None:
     index_keys(connection)
-    found = _absent_levels().where(inventory.c.feed_id == feed_id)
+    found = _absent_levels(inventory).where(inventory.c.feed_id == feed_id)
     if scope_locations:
         found = found.where(_in_scope())
     connection.execute(insert(absent).from_select(list(absent.c), found))
 
 
-def _absent_levels() -> Select[Any]:
+def _absent_levels(level: Any) -> Select[Any]:
     """Return the query for `absent`: levels, of any feed, whose key is not staged."""
-    here = exists().where(same_key(staged, inventory))
-    only_rejected = exists().where(same_key(rejected_key, inventory))
+    here = exists().where(same_key(staged, level))
+    only_rejected = exists().where(same_key(rejected_key, level))
     return select(
-        *(inventory.c[name] for name in KEY_COLUMNS),
+        *(level.c[name] for name in KEY_COLUMNS),
         case((only_rejected, 1), else_=0),
-        case((is_known(), 1), else_=0),
+        case((is_known(level), 1), else_=0),
     ).where(~here)

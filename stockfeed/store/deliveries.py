@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from schemas.rejections import Rejection
 from schemas.tables import delivery, feed, hold, rejection
 from schemas.transfer import Fetched
+from stockfeed.store.engine import driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +246,16 @@ def write_rejections(connection: Connection, delivery_id: int, rejections: list[
         }
         for number, r in enumerate(rejections, start=1)
     ]
-    if rows:
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
         connection.execute(insert(rejection), rows)
+        return
+    columns = ", ".join(f'"{name}"' for name in rows[0])
+    into = f"COPY rejection ({columns}) FROM STDIN"  # sooner than a statement for each
+    with driver(connection) as direct, direct.cursor() as cursor, cursor.copy(into) as copy:
+        for row in rows:
+            copy.write_row(tuple(row.values()))
 
 
 def copy_for_replay(connection: Connection, delivery_id: int, config_version: str, at: datetime) -> int | None:

@@ -49,7 +49,7 @@ _HISTORY = (
 def write_all_new(connection: Connection, job: Applying, count: int) -> int:
     """Record kind "new" for all staged rows, which are so many. Their change ids have the gaps that their numbers have."""
     if count:
-        last = connection.execute(select(func.max(staged.c.n))).scalar_one()  # the end of an index; a count would read every row
+        last = connection.execute(select(func.max(staged.c.n))).scalar_one()  # not their count: some have left
         rows = _new_rows(connection, job, staged.c.n + next_change_ids(connection, last))
         connection.execute(insert(level_change).from_select(list(_HISTORY), rows))
     return count

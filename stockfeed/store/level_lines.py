@@ -7,10 +7,11 @@ written as the database would (a byte that one of them escapes in another way), 
 import json
 import re
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 
 import polars as pl
-from sqlalchemy import Connection, Text, and_, cast, func, select
+from sqlalchemy import Connection, Text, and_, cast, func, select, text
 from sqlalchemy.sql.elements import ColumnElement
 
 from schemas.columns import KEY_COLUMNS
@@ -38,23 +39,34 @@ def known_lines(connection: Connection, feed_id: int) -> Generator[str]:
 
     Raises LinesUnclear. To be closed by whoever does not take all of them.
     """
-    here = and_(inventory.c.feed_id == feed_id, is_known())
     if connection.dialect.name == "sqlite":
-        yield from _pages(connection, feed_id, here)
-        return
-    lines = select(cast(func.row(*_COLUMNS), Text)).where(here)
-    with connection.execute(lines, execution_options={"yield_per": _PAGE}) as found:
-        for page in found.scalars().partitions():
-            text = _SEPARATOR.join(page)
-            if text.count(_SEPARATOR) != len(page) - 1:
+        connection.detach()  # closed instead of used again: nobody else needs the pages that it has seen
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        line: ColumnElement[str] = func.json_array(*_COLUMNS)
+        lines = func.group_concat(line, _SEPARATOR)
+    else:
+        lines = func.string_agg(cast(func.row(*_COLUMNS), Text), _SEPARATOR)
+    with _by_index(connection):
+        for content, count in _pages(connection, feed_id, lines):
+            if content.count(_SEPARATOR) != count - 1:  # JSON writes the separator in another way, should a value have it
                 raise LinesUnclear
-            yield text
+            yield content
 
 
-def _pages(connection: Connection, feed_id: int, here: ColumnElement[bool]) -> Iterator[str]:
-    """Yield the texts that SQLite makes, so that no other thread is held up by a million rows that are handed out."""
-    connection.detach()  # closed instead of used again: nobody else needs the pages that it has seen
-    connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KIB}")
+@contextmanager
+def _by_index(connection: Connection) -> Iterator[None]:
+    """Let PostgreSQL find each page by its keys: of a table that is not analysed yet, it would read all rows for each."""
+    ways = ("seqscan", "bitmapscan", "sort") if connection.dialect.name == "postgresql" else ()
+    for way in ways:
+        connection.execute(text(f"SET LOCAL enable_{way} = off"))
+    yield
+    for way in ways:  # not after an error: the transaction ends then
+        connection.execute(text(f"SET LOCAL enable_{way} = DEFAULT"))
+
+
+def _pages(connection: Connection, feed_id: int, lines: ColumnElement[str]) -> Iterator[tuple[str, int]]:
+    """Yield the texts that the database makes, so that no other thread is held up by a million rows that are handed out."""
+    here = and_(inventory.c.feed_id == feed_id, is_known())
     sku = inventory.c.supplier_sku
     after: str | None = None
     while True:
@@ -62,9 +74,9 @@ def _pages(connection: Connection, feed_id: int, here: ColumnElement[bool]) -> I
         # all levels of a SKU are on one page; the last one has no end
         upto = connection.execute(select(sku).where(rest).order_by(sku).offset(_PAGE - 1).limit(1)).scalar()
         within = and_(here, rest) if upto is None else and_(here, rest, sku <= upto)
-        text = connection.execute(select(func.group_concat(func.json_array(*_COLUMNS), _SEPARATOR)).where(within)).scalar()
-        if text is not None:
-            yield text  # JSON writes the separator in another way, should a value have it
+        content, count = connection.execute(select(lines, func.count()).where(within)).one()
+        if content is not None:
+            yield content, count
         if upto is None:
             return
         after = upto

@@ -3,6 +3,7 @@
 PostgreSQL gets COPY of CSV text, SQLite executemany, both on the SQLAlchemy connection.
 """
 
+import io
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, Select, Table, bindparam, delete, select, tex
 
 from schemas.records import KEY_SCHEMA, RECORD_SCHEMA
 from stockfeed.store.engine import driver
-from stockfeed.store.staged import DEFAULTS, create, drop, picked, rejected_key, staged, touched_key
+from stockfeed.store.staged import DEFAULTS, create, drop, index_numbers, picked, rejected_key, staged, touched_key
 
 __all__ = [
     "all_records",
@@ -89,10 +90,11 @@ def _is_default(column: pl.Series, table: Table) -> bool:
 def _copy(direct: Any, table: str, given: pl.DataFrame) -> None:
     """Copy into a temporary table of PostgreSQL."""
     # Every text is quoted and only null is not: a SKU spelled \N stays a SKU.
-    body = given.write_csv(include_header=False, null_value="\\N", quote_style="non_numeric")
+    body = io.BytesIO()
+    given.write_csv(body, include_header=False, null_value="\\N", quote_style="non_numeric")
     columns = ", ".join(f'"{name}"' for name in given.columns)
     with direct.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv, NULL '\\N')") as copy:
-        copy.write(body)
+        copy.write(body.getvalue())
 
 
 def _insert(direct: Any, table: str, frame: pl.DataFrame) -> None:
@@ -118,6 +120,7 @@ def pick(connection: Connection, numbers: pl.Series) -> None:
     connection.execute(delete(picked))
     if numbers.len():
         _load(connection, picked, numbers.cast(pl.Int64).to_frame("n"))
+        index_numbers(connection)
         if connection.dialect.name == "postgresql":
             connection.execute(text("ANALYZE picked"))  # how few they are: else every staged row is read to find them
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     Date,
     MetaData,
+    Select,
     Table,
     Text,
     and_,
@@ -53,8 +54,7 @@ def restore_levels(connection: Connection, *, feed_id: int, delivery_id: int, at
 
     Later "unchanged" deliveries may have advanced missing counters on top of it: they are undone with it.
     """
-    first = select(func.min(level_change.c.id)).where(level_change.c.feed_id == feed_id, level_change.c.delivery_id == delivery_id)
-    since = connection.execute(first).scalar()
+    since = connection.execute(first_change(feed_id, delivery_id)).scalar()
     if since is None:
         return 0
     _temporary.create_all(connection, checkfirst=False)
@@ -67,6 +67,14 @@ def restore_levels(connection: Connection, *, feed_id: int, delivery_id: int, at
     connection.execute(_rewriting(connection, feed_id))
     _temporary.drop_all(connection, checkfirst=False)
     return count
+
+
+def first_change(feed_id: int, delivery_id: int) -> Select[Any]:
+    """Return the query for the id of the first change by a delivery; null when it changed nothing."""
+    # + 0: for the smallest bare id, PostgreSQL goes through all history from its beginning until it meets the delivery
+    return select(func.min(level_change.c.id + 0)).where(
+        level_change.c.feed_id == feed_id, level_change.c.delivery_id == delivery_id
+    )
 
 
 def _fill_touched(connection: Connection, feed_id: int, since: int) -> int:

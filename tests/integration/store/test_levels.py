@@ -8,7 +8,7 @@ from sqlalchemy import Engine, insert, select, text, update
 
 from schemas.records import KEY_SCHEMA, RECORD_SCHEMA
 from schemas.tables import delivery, feed, inventory, level_change, product_link
-from stockfeed.store import levels, staging
+from stockfeed.store import comparison, levels, staging
 from stockfeed.store.engine import write
 from stockfeed.store.undo import restore_levels
 
@@ -252,3 +252,25 @@ def test_levels_written_in_file_order_are_those_written_in_key_order(stock) -> N
         levels.apply(connection, levels.Applying(1, 1, AT, 2, identity_match=True, in_key_order=True))
         staging.drop(connection)
     assert stock.on_hand() == {"A": 1000, "B": 2000}
+
+
+@pytest.mark.parametrize("few_of", [0, 1_000_000])
+def test_few_touched_levels_are_compared_as_many_are(stock, monkeypatch, few_of: int) -> None:
+    monkeypatch.setattr(comparison, "_FEW_OF", few_of)
+    stock.deliver([("same", 1), ("rises", 1), ("ends", 5), ("gone", 1), ("lost", 1), ("doubtful", 1)])
+    stock.deliver([("same", 1), ("rises", 1), ("ends", 5), ("gone", 1), ("doubtful", 1)])  # "lost" is known no more
+    keys = pl.DataFrame(
+        [(sku, "", "") for sku in ("rises", "ends", "gone", "doubtful", "new")], schema=dict(KEY_SCHEMA), orient="row"
+    )
+    with write(stock.engine) as connection:
+        staging.create(connection)
+        staging.load_records(connection, records([("rises", 2), ("ends", 0), ("new", 7)]), 1)
+        staging.load_rejected_keys(connection, keys.filter(pl.col("supplier_sku") == "doubtful"))
+        staging.load_touched_keys(connection, keys)
+        compared = levels.compare_touched(connection, 1, known=5, others=1, is_complete=True)
+        different = connection.execute(select(comparison.difference).order_by(comparison.difference.c.n)).all()
+        gone = connection.execute(select(comparison.absent).order_by(comparison.absent.c.supplier_sku)).all()
+        staging.drop(connection)
+    assert [tuple(row) for row in different] == [(1, 0, 1, 1000, 2000), (2, 0, 1, 5000, 0), (3, 1, 0, None, 7000)]
+    assert [(row.supplier_sku, row.rejected, row.was_known) for row in gone] == [("doubtful", 1, 1), ("gone", 0, 1), ("lost", 0, 0)]
+    assert compared == levels.Compared(new=1, changed=2, known=5, present=4, newly_zero=1, absent=3, others=3)

@@ -1,12 +1,14 @@
 """What a migration makes of a database that has stock already."""
 
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
 from alembic import command
-from sqlalchemy import text
+from sqlalchemy import create_engine, make_url, text
 
 from stockfeed.store.engine import make_engine, read, write
+from stockfeed.store.undo import first_change
 from stockfeed.store.upgrade import _alembic, upgrade
 
 FEED = (
@@ -44,3 +46,41 @@ def test_locations_get_their_age_from_the_deliveries_so_far(tmp_path: Path):
         connection.execute(text("SELECT * FROM inventory_v1")).all()
         connection.execute(text("SELECT * FROM unified_stock_v1")).all()
     engine.dispose()
+
+
+_CHANGES = """
+INSERT INTO level_change (id, feed_id, supplier_sku, location, condition, kind, delivery_id, at)
+SELECT n, 1, 'S' || n % 5000, '', '', CASE WHEN n <= 5000 THEN 'new' ELSE 'changed' END, n / 50, now()
+FROM generate_series({}, {}) AS n
+"""
+
+
+def test_on_postgresql_the_history_of_a_delivery_is_found_without_an_entry_for_each_change(postgres_url: str) -> None:
+    name = f"old_{uuid.uuid4().hex[:12]}"
+    server = create_engine(make_url(postgres_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine = make_engine(make_url(postgres_url).set(database=name).render_as_string(hide_password=False))
+    try:
+        config = _alembic()
+        with write(engine) as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0007")
+            connection.execute(text(_CHANGES.format(1, 200_000)))
+        upgrade(engine)
+        with write(engine) as connection:
+            connection.execute(text(_CHANGES.format(200_001, 201_000)))  # in blocks that nothing has summed up yet
+            connection.execute(text("ANALYZE level_change"))  # as autovacuum does
+        with read(engine) as connection:
+            made = "SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_level_change_delivery_id'"
+            assert "USING brin (delivery_id) WITH (autosummarize='on')" in connection.execute(text(made)).scalar_one()
+            for delivery, first in ((0, 1), (2000, 100_000), (4010, 200_500)):
+                assert connection.execute(first_change(1, delivery)).scalar_one() == first
+            query = first_change(1, 2000).compile(engine, compile_kwargs={"literal_binds": True})
+            plan = connection.execute(text(f"EXPLAIN (FORMAT JSON) {query}")).scalar_one()
+            assert "ix_level_change_delivery_id" in str(plan)
+    finally:
+        engine.dispose()
+        with server.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        server.dispose()
