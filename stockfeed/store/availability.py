@@ -315,7 +315,7 @@ def _changed_row(change: Change) -> tuple[str | int | None, ...]:
 
 def _write_offered(connection: Connection, channel: str, at: datetime) -> None:
     """Write new and changed rows of `available_to_sell` from `changed`."""
-    a, c = available_to_sell.c, changed.c
+    c = changed.c
     # the text as it is: equal texts are equal steps
     steps = type_coerce(c.steps, JSON) if connection.dialect.name == "sqlite" else cast(c.steps, JSON)
     key = {"channel": literal(channel), "sku": c.sku, "channel_location": c.channel_location}
@@ -325,9 +325,23 @@ def _write_offered(connection: Connection, channel: str, at: datetime) -> None:
         "reason_code": c.reason_code,
         "fresh_quantity": c.fresh_quantity,
         "steps": steps,
-        "computed_at": literal(at, a.computed_at.type),
+        "computed_at": literal(at, available_to_sell.c.computed_at.type),
     }
-    # `before` says which is which: nobody else writes what is offered while we have the channel
+    if connection.dialect.name == "sqlite":
+        _write_apart(connection, key, values)
+        return
+    rows = select(*key.values(), *values.values()).order_by(c.sku, c.channel_location)
+    writing = insert_or(connection, available_to_sell).from_select([*key, *values], rows)
+    new = {name: writing.excluded[name] for name in values}
+    connection.execute(writing.on_conflict_do_update(index_elements=list(key), set_=new))
+
+
+def _write_apart(connection: Connection, key: dict[str, Any], values: dict[str, Any]) -> None:
+    """Write new rows and changed ones by a statement each: with ON CONFLICT, SQLite keeps a copy of each page it changes.
+
+    `before` says which is which: nobody else writes what is offered while we have the channel.
+    """
+    a, c = available_to_sell.c, changed.c
     rows = select(*key.values(), *values.values()).where(c.before.is_(None)).order_by(c.sku, c.channel_location)
     connection.execute(with_all(insert(available_to_sell)).from_select([*key, *values], rows))
     # the SKUs beside the equal keys: else SQLite walks all of the channel's rows and looks each up in the few changed ones
