@@ -7,12 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from schemas.channel_config import Channel
 from schemas.columns import QUANTITY_SCALE
-from transforms.channel_rules import Numbers, Ranked, numbers_for, own_numbers
+from transforms.channel_rules import Numbers, Ranked, numbers_for, own_numbers, percent
 
 #: Why a SKU is offered as it is. These texts are stable: they stand in `available_to_sell.reason_code`.
 REASONS: Mapping[str, str] = {
@@ -94,6 +93,13 @@ class SourceFeed:
     missing_after: int = 2
     stale_locations: frozenset[str] = frozenset()  # of a feed whose locations are delivered one by one
     lowers_while_held: bool = False
+    is_trusted: bool = field(
+        init=False, repr=False, compare=False
+    )  # all of it: asked for each SKU, and comparing fractions is slow
+
+    def __post_init__(self) -> None:
+        """Compare what is the same for each SKU."""
+        object.__setattr__(self, "is_trusted", self.trust == 1)
 
 
 class SkuStock(NamedTuple):
@@ -211,10 +217,8 @@ def _part(feed: SourceFeed, levels: Sequence[Level], stock: SkuStock, offer: Off
     # steps that do nothing are skipped before their words are made: most SKUs have none of them
     if taken := sum(r.units for r in reserved if r.kind == "order" and _still_open(r, feed)):
         tally.move(f"{feed.code}: reservations", f"minus {taken} not yet in the supplier's number", tally.units - taken, "reserved")
-    if feed.trust != 1:
-        tally.move(
-            f"{feed.code}: trust", f"{_percent(feed.trust)} of it is believed", _part_of(tally.units, feed.trust), "buffered"
-        )
+    if not feed.is_trusted:
+        tally.move(f"{feed.code}: trust", f"{percent(feed.trust)} of it is believed", _part_of(tally.units, feed.trust), "buffered")
     if feed.buffer:
         tally.move(f"{feed.code}: feed buffer", f"minus {feed.buffer}", tally.units - feed.buffer, "buffered")
     # after trust, as all seen sales: these units went from what was offered, not from what the supplier counts
@@ -319,23 +323,22 @@ def _shares_place(reserved: Reserved, offer: Offer) -> bool:
 def _limit(tally: _Tally, numbers: Numbers) -> None:
     """Apply share, buffer, minimum and maximum; never negative."""
     tally.units = max(tally.units, 0)
-    if numbers.share != 1:
-        tally.move("share", f"{_percent(numbers.share)}{numbers.by('share')}", _part_of(tally.units, numbers.share), "buffered")
+    if numbers.shares is not None:
+        part, whole = numbers.shares
+        tally.move("share", numbers.share_words, tally.units * part // whole, "buffered")
     if numbers.buffer:
-        tally.move(
-            "buffer",
-            f"minus {_amount(numbers.buffer)}{numbers.by('buffer')}",
-            max(_less_buffer(tally.units, numbers.buffer), 0),
-            "buffered",
-        )
+        tally.move("buffer", numbers.buffer_words, max(_less_buffer(tally.units, numbers), 0), "buffered")
     if tally.units < numbers.minimum:
         tally.move("minimum", f"below {numbers.minimum} counts as 0{numbers.by('minimum')}", 0, "below_minimum")
-    if numbers.maximum is not None:
-        tally.move("maximum", f"at most {numbers.maximum}{numbers.by('maximum')}", min(tally.units, numbers.maximum), "capped")
+    if numbers.maximum is not None and tally.units > numbers.maximum:
+        tally.move("maximum", f"at most {numbers.maximum}{numbers.by('maximum')}", numbers.maximum, "capped")
 
 
-def _less_buffer(quantity: int, buffer: int | Fraction) -> int:
-    return _part_of(quantity, 1 - buffer) if isinstance(buffer, Fraction) else quantity - buffer
+def _less_buffer(quantity: int, numbers: Numbers) -> int:
+    if numbers.kept is not None:
+        part, whole = numbers.kept
+        return quantity * part // whole
+    return quantity - int(numbers.buffer)
 
 
 def _absence(reasons: Collection[str]) -> str:
@@ -360,12 +363,3 @@ def _decimal(thousandths: int) -> str:
 def _part_of(units: int, part: Fraction) -> int:
     """Return the floor of a part of the units, exactly and without making a fraction of each number."""
     return units * part.numerator // part.denominator
-
-
-@lru_cache(maxsize=1000)
-def _percent(part: Fraction) -> str:
-    return f"{float(part * 100):g}%"
-
-
-def _amount(buffer: int | Fraction) -> str:
-    return _percent(buffer) if isinstance(buffer, Fraction) else str(buffer)

@@ -5,11 +5,18 @@ configuration is loaded; rules that only meet on one product (two tags of the sa
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 
 from schemas.channel_config import Channel, ChannelRule
+
+
+@lru_cache(maxsize=1000)
+def percent(part: Fraction) -> str:
+    """Return a part as people write it: "80%"."""
+    return f"{float(part * 100):g}%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,21 @@ class Numbers:
     maximum: int | None
     origin: str  # "channel" or the winning rule, for the explanation
     by_rule: frozenset[str] = frozenset()  # the numbers that the winning rule sets; the others are the channel's own
+    # as they are used for each SKU, where fractions and texts made anew take longer than all else
+    shares: tuple[int, int] | None = field(init=False, repr=False, compare=False)  # numerator, denominator; None: all of it
+    kept: tuple[int, int] | None = field(init=False, repr=False, compare=False)  # what a buffer in percent leaves of it
+    share_words: str = field(init=False, repr=False, compare=False)
+    buffer_words: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Take apart what is the same for each SKU."""
+        share, buffer = self.share, self.buffer
+        left = 1 - buffer if isinstance(buffer, Fraction) else None
+        amount = percent(buffer) if isinstance(buffer, Fraction) else str(buffer)
+        object.__setattr__(self, "shares", None if share == 1 else (share.numerator, share.denominator))
+        object.__setattr__(self, "kept", None if left is None else (left.numerator, left.denominator))
+        object.__setattr__(self, "share_words", f"{percent(share)}{self.by('share')}")
+        object.__setattr__(self, "buffer_words", f"minus {amount}{self.by('buffer')}")
 
     def by(self, number: str) -> str:
         """Return " by <rule>" for a number that the winning rule sets, else "": a rule is not blamed for the channel's own."""

@@ -118,13 +118,8 @@ def _change(stock: SkuStock, offer: Offer, offered: Mapping[tuple[str, str], Off
     is_new = before is None or ats.quantity != before.quantity or _leaves_shadow(before, ats)
     if before is not None and not is_new and before.reason_code == ats.reason_code and before.steps == steps:
         return None
-    now = Offered(
-        quantity=ats.quantity,
-        version=(before.version if before else 0) + int(is_new),
-        reason_code=ats.reason_code,
-        fresh_quantity=(before.fresh_quantity if before else None) if ats.reason_code in NOT_FRESH else ats.quantity,
-        steps=steps,
-    )
+    fresh = (before.fresh_quantity if before else None) if ats.reason_code in NOT_FRESH else ats.quantity
+    now = Offered(ats.quantity, (before.version if before else 0) + int(is_new), ats.reason_code, fresh, steps)
     is_sent = before is not None or ats.reason_code != "in_shadow"
     return Change(stock.sku, offer.location, now, before, cause, is_sent)
 

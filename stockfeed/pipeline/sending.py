@@ -54,6 +54,7 @@ class _Queue:
     limit: int | None = None
     _after: int = 0  # the row that was read last
     _claimed: int = 0
+    _ahead: list[Waiting] | None = None  # read, and not claimed
 
     def claim(self) -> list[Waiting]:
         """Return the next batch, stored as sent; [] when nothing waits any more or the channel was paused."""
@@ -65,20 +66,31 @@ class _Queue:
                 return claimed
         return []
 
+    def look_ahead(self) -> None:
+        """Read the next batch. It is not stored: that happens when it goes out at once, and with what is true then."""
+        with self.run.work.read() as connection:
+            self._ahead = self._read(connection)
+
     def _next(self) -> list[Waiting]:
-        run = self.run
-        work, size = run.work, run.door.max_batch if self.limit is None else min(run.door.max_batch, self.limit - self._claimed)
-        while size > 0:
-            with work.read() as connection:
-                if run.is_stopped(connection):
-                    break
-                rows = publications.pending(connection, work.code, work.locations, zeros=self.zeros, after=self._after, limit=size)
-            if not rows:
-                break
-            self._after = rows[-1].id
-            if untried := [row for row in rows if row.id not in run.tally.tried]:
+        while True:
+            with self.run.work.read() as connection:
+                if self.run.is_stopped(connection):
+                    return []
+                rows = self._read(connection) if self._ahead is None else self._ahead
+            self._ahead = None
+            untried = [row for row in rows if row.id not in self.run.tally.tried]
+            if untried or not rows:
                 return untried
-        return []
+
+    def _read(self, connection: Connection) -> list[Waiting]:
+        work, size = self.run.work, self.run.door.max_batch
+        if self.limit is not None:
+            size = min(size, self.limit - self._claimed)
+        if size <= 0:
+            return []
+        rows = publications.pending(connection, work.code, work.locations, zeros=self.zeros, after=self._after, limit=size)
+        self._after = rows[-1].id if rows else self._after
+        return rows
 
 
 def send_waiting(run: Sending, *, zeros: bool, limit: int | None = None) -> list[Waiting]:
@@ -98,6 +110,7 @@ def send_waiting(run: Sending, *, zeros: bool, limit: int | None = None) -> list
                 asking = line.submit(_ask, run, claimed)
                 try:
                     _note_all(run, unrecorded)
+                    queue.look_ahead()
                 finally:  # whatever happens to us, what the channel answers is kept
                     unrecorded.append(answers := asking.result())
                 sent += claimed

@@ -27,7 +27,6 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    true,
     type_coerce,
     update,
 )
@@ -46,7 +45,7 @@ from schemas.tables import (
     reservation,
 )
 from stockfeed.store.among import is_among
-from stockfeed.store.engine import driver, insert_or, next_change_ids
+from stockfeed.store.engine import driver, insert_or, next_change_ids, with_all
 from transforms.availability import Level, Reserved, SkuStock, Step
 
 _STEP, _quoted = '{{"detail": {}, "step": {}, "value": {}}}'.format, encode_basestring
@@ -319,10 +318,8 @@ def _write_offered(connection: Connection, channel: str, at: datetime) -> None:
     c = changed.c
     # the text as it is: equal texts are equal steps
     steps = type_coerce(c.steps, JSON) if connection.dialect.name == "sqlite" else cast(c.steps, JSON)
+    key = {"channel": literal(channel), "sku": c.sku, "channel_location": c.channel_location}
     values = {
-        "channel": literal(channel),
-        "sku": c.sku,
-        "channel_location": c.channel_location,
         "quantity": c.after,
         "version": c.version,
         "reason_code": c.reason_code,
@@ -330,11 +327,26 @@ def _write_offered(connection: Connection, channel: str, at: datetime) -> None:
         "steps": steps,
         "computed_at": literal(at, available_to_sell.c.computed_at.type),
     }
-    rows = select(*values.values()).where(true()).order_by(c.sku, c.channel_location)
-    writing = insert_or(connection, available_to_sell).from_select(list(values), rows)
-    key = ("channel", "sku", "channel_location")
-    new = {name: writing.excluded[name] for name in values if name not in key}
-    connection.execute(writing.on_conflict_do_update(index_elements=key, set_=new))
+    if connection.dialect.name == "sqlite":
+        _write_apart(connection, key, values)
+        return
+    rows = select(*key.values(), *values.values()).order_by(c.sku, c.channel_location)
+    writing = insert_or(connection, available_to_sell).from_select([*key, *values], rows)
+    new = {name: writing.excluded[name] for name in values}
+    connection.execute(writing.on_conflict_do_update(index_elements=list(key), set_=new))
+
+
+def _write_apart(connection: Connection, key: dict[str, Any], values: dict[str, Any]) -> None:
+    """Write new rows and changed ones by a statement each: with ON CONFLICT, SQLite keeps a copy of each page it changes.
+
+    `before` says which is which: nobody else writes what is offered while we have the channel.
+    """
+    a, c = available_to_sell.c, changed.c
+    rows = select(*key.values(), *values.values()).where(c.before.is_(None)).order_by(c.sku, c.channel_location)
+    connection.execute(with_all(insert(available_to_sell)).from_select([*key, *values], rows))
+    # the SKUs beside the equal keys: else SQLite walks all of the channel's rows and looks each up in the few changed ones
+    same = [a[name] == value for name, value in key.items()] + [a.sku.in_(select(c.sku))]
+    connection.execute(with_all(update(available_to_sell)).where(*same, c.before.is_not(None)).values(values))
 
 
 def publish_changes(connection: Connection, channel: str, at: datetime) -> int:
@@ -359,7 +371,7 @@ def publish_changes(connection: Connection, channel: str, at: datetime) -> int:
         connection.execute(update(changed).where(comes_from, c.reason_code != "stale", is_kept).values(cause=cause))
     in_changed = exists().where(c.sku == p.sku, c.channel_location == p.channel_location)
     connection.execute(
-        update(publication)
+        with_all(update(publication))
         .where(p.channel == channel, p.sku.in_(select(c.sku)), state.in_(("pending", "held")), in_changed)
         .values(state="superseded", ended_at=at)
     )
@@ -378,10 +390,10 @@ def publish_changes(connection: Connection, channel: str, at: datetime) -> int:
         "attempts",
         "created_at",
     ]
-    connection.execute(insert(publication).from_select(names, outbox.order_by(c.sku, c.channel_location)))
+    connection.execute(with_all(insert(publication)).from_select(names, outbox.order_by(c.sku, c.channel_location)))
     base = next_change_ids(connection, count)
     number = func.row_number().over(order_by=(c.sku, c.channel_location)) + base
     history = select(number, *row, c.version, c.before, c.after, c.reason_code, c.cause, c.baseline, when)
     names = ["id", "channel", "sku", "channel_location", "version", "before", "after", "reason_code", "cause", "baseline", "at"]
-    connection.execute(insert(ats_change).from_select(names, history))
+    connection.execute(with_all(insert(ats_change)).from_select(names, history))
     return count

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, make_url, text
+from sqlalchemy import Connection, Engine, Insert, Table, Update, create_engine, event, exc, make_url, text
 
 from schemas.errors import ConfigError, PermanentError, StockfeedError, TransientError
 
@@ -247,6 +247,17 @@ def _operational(name: str, error: exc.DBAPIError) -> StockfeedError:
         if any(mark in words for mark in marks):
             return kind(f"the database {name} {sentence}", remedy, words)
     return TransientError(f"the database {name} cannot be reached", "Check that it runs, then try again.", words)
+
+
+Statement = TypeVar("Statement", Insert, Update)
+
+
+def with_all(statement: Statement) -> Statement:
+    """Return the statement as one that takes its whole transaction with it when it fails, as each error of ours does anyway.
+
+    SQLite then keeps no copy of every page the statement changes, which it would need to undo the statement alone.
+    """
+    return statement.prefix_with("OR ROLLBACK", dialect="sqlite")
 
 
 def insert_or(connection: Connection, table: Table) -> Any:

@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, Connection, Integer, Text, case, exists, func
 from schemas.publishing import Listing, PublishItem
 from schemas.tables import available_to_sell, listing, publication
 from stockfeed.store.among import given_rows, is_among
+from stockfeed.store.engine import with_all
 from stockfeed.store.pieces import pieces
 
 _OPEN = ("pending", "held")
@@ -121,7 +122,7 @@ def claim(connection: Connection, channel: str, rows: Sequence[Waiting], *, batc
         given = given_rows(connection, types, [(r.id, r.attempts, r.confirmed, r.idempotency_key) for r in claimed]).c
         own = {name: given[name] for name in ("attempts", "expected", "idempotency_key")}
         same = {"state": "sent", "batch": batch, "sent_at": at, "answer_code": None, "answer": None}
-        connection.execute(update(publication).where(_p.id == given.id).values(same | own))
+        connection.execute(with_all(update(publication)).where(_p.id == given.id).values(same | own))
     return claimed
 
 
@@ -142,10 +143,10 @@ def confirm(connection: Connection, ids: Sequence[int], sentence: str, at: datet
     p, li = publication.c, listing.c
     these = is_among(connection, p.id, ids)
     ended = {"state": "confirmed", "answer_code": None, "answer": sentence or None, "ended_at": at}
-    connection.execute(update(publication).where(these).values(ended))
+    connection.execute(with_all(update(publication)).where(these).values(ended))
     same = (li.channel == p.channel, li.sku == p.sku, li.channel_location == p.channel_location)
     shown = {"confirmed_quantity": p.quantity, "confirmed_version": p.version, "confirmed_at": at}
-    connection.execute(update(listing).where(these, *same).values(shown))
+    connection.execute(with_all(update(listing)).where(these, *same).values(shown))
 
 
 def end(connection: Connection, endings: Sequence[Ending], at: datetime) -> None:
@@ -156,7 +157,7 @@ def end(connection: Connection, endings: Sequence[Ending], at: datetime) -> None
     given = given_rows(connection, types, [(e.id, e.state, e.code or None, e.sentence or None) for e in endings]).c
     ended = case((given.state.in_(("pending", "sent")), None), else_=literal(at, _p.ended_at.type))
     ending = {"state": given.state, "answer_code": given.code, "answer": given.answer, "ended_at": ended}
-    connection.execute(update(publication).where(_p.id == given.id).values(ending))
+    connection.execute(with_all(update(publication)).where(_p.id == given.id).values(ending))
     if again := [e.id for e in endings if e.state == "pending"]:
         other = publication.alias()
         newer = exists().where(

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, update
 
 from schemas.errors import TransientError
-from schemas.tables import channel, publication
+from schemas.tables import channel, listing, publication
 from stockfeed.pipeline import sending
 from stockfeed.pipeline.channel_acts import pause_channel
 from stockfeed.store import publications
@@ -114,6 +114,60 @@ def test_a_sale_met_in_one_batch_is_kept_while_the_next_is_under_way(shelf: Desk
     shop.sell("S4", 1)
     shelf.publish()
     assert [shop.shows(sku) for sku in SKUS] == [20, 16, 20, 20, 19, 20]
+
+
+def when_read_ahead(monkeypatch, act, times: int = 1) -> None:
+    """Let `act` happen each time right after the next batch was read, while the one before is under way."""
+    look, left = sending._Queue.look_ahead, [act] * times
+
+    def looking(queue):
+        look(queue)
+        if left:
+            left.pop()()
+
+    monkeypatch.setattr(sending._Queue, "look_ahead", looking)
+
+
+def test_what_was_read_ahead_is_not_stored_before_it_goes_out(shelf: Desk, monkeypatch):
+    stored: list[list[str]] = []
+    when_read_ahead(monkeypatch, lambda: stored.append([state for _, state, _ in states(shelf)]), times=2)
+    shelf.publish()
+    assert stored[0][2:] == ["pending"] * 4  # S2 and S3 were read, and S0 and S1 are under way
+    assert stored[1][4:] == ["pending"] * 2
+
+
+def test_what_no_longer_waits_when_its_turn_comes_is_not_sent(shelf: Desk, monkeypatch):
+    shop, p = shelf.shops["shop"], publication.c
+
+    def supersede() -> None:
+        with write(shelf.engine) as connection:
+            connection.execute(update(publication).where(p.sku == "S2", p.quantity == 20).values(state="superseded"))
+
+    when_read_ahead(monkeypatch, supersede)
+    shelf.publish()
+    assert [[item.listing.sku for item in call] for call in shop.calls] == [SKUS[:2], ["S3"], SKUS[4:]]
+    assert shop.shows("S2") == 10
+
+
+def test_what_the_channel_is_known_to_show_is_read_again_when_the_turn_comes(shelf: Desk, monkeypatch):
+    shop, li = shelf.shops["shop"], listing.c
+
+    def sell_and_notice() -> None:
+        shop.sell("S2", 3)
+        with write(shelf.engine) as connection:
+            connection.execute(update(listing).where(li.sku == "S2").values(confirmed_quantity=7))
+
+    when_read_ahead(monkeypatch, sell_and_notice)
+    shelf.publish()
+    assert [item.expected for call in shop.calls for item in call] == [10, 10, 7, 10, 10, 10]
+
+
+def test_a_pause_after_a_batch_was_read_ahead_keeps_it_from_going_out(shelf: Desk, monkeypatch):
+    shop = shelf.shops["shop"]
+    when_read_ahead(monkeypatch, lambda: pause_channel(shelf.app, "shop", **WHO))
+    result = shelf.publish()
+    assert [len(call) for call in shop.calls] == [2]
+    assert (result.confirmed, result.pending) == (2, 4)
 
 
 def test_under_a_lost_lease_no_further_batch_is_sent(shelf: Desk, monkeypatch):

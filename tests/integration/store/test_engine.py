@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, insert, make_url, select, text
+from sqlalchemy import Engine, Executable, insert, make_url, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from schemas.errors import ConfigError, PermanentError, TransientError
 from schemas.tables import check_run, metadata
-from stockfeed.store.engine import current_change_id, make_engine, next_change_ids, read, translated, write
+from stockfeed.store.engine import current_change_id, make_engine, next_change_ids, read, translated, with_all, write
 from stockfeed.store.upgrade import current_revision, newest_revision, upgrade
 
 
@@ -52,6 +53,23 @@ def test_an_error_rolls_the_transaction_back(engine: Engine):
         write_and_fail()
     with read(engine) as connection:
         assert connection.execute(select(check_run)).all() == []
+
+
+def test_a_statement_that_takes_all_with_it_leaves_nothing_of_its_transaction(engine: Engine):
+    row = {"name": "sweep", "ran_at": datetime.now(UTC), "outcome": "fine"}
+
+    def write_before(statement: Executable) -> None:
+        with write(engine) as connection:
+            connection.execute(insert(check_run).values(row | {"name": "before"}))
+            connection.execute(statement)
+
+    with write(engine) as connection:
+        connection.execute(with_all(insert(check_run)).values(row))
+    for statement in (with_all(insert(check_run)).values(row), with_all(update(check_run)).values(name="sweep")):
+        with pytest.raises(IntegrityError):
+            write_before(statement)
+        with write(engine) as connection:  # the connection is as good as new
+            assert connection.execute(select(check_run.c.name)).scalars().all() == ["sweep"]
 
 
 def test_what_the_operator_made_read_only_stays_so_after_a_read(postgres_url: str, monkeypatch):
