@@ -37,6 +37,7 @@ from transforms.formats.wire import batch_message, end_message, error_message
 _OPEN_FILES = 64
 _WRITTEN_BYTES = 16_000_000  # error output; besides, only what is unpacked is written
 _GRACE_SECONDS = 2
+_MOST_WAITING = 5.0  # seconds until threads rest: one that never does must not keep a file from being read
 _NEW_OBJECTS = 20_000  # between two searches for garbage: rows of cells are none
 _NEW_NETWORK = 0x4000_0000  # CLONE_NEWNET
 _NEW_USER = 0x1000_0000  # CLONE_NEWUSER
@@ -161,13 +162,16 @@ def limit_this_process(limits: Limits, *, written: int = 0) -> None:
 
 
 def _wait_for_the_threads() -> None:
-    """Return once every other thread of this process sleeps.
+    """Return once every other thread of this process sleeps, or after five seconds.
 
     A thread that a library has started takes its stack and its pool, 8 MB and more, when the system first gives it a turn: on a
     busy machine that is after its maker went on, and would count as memory that the file needed.
     """
     own = str(threading.get_native_id())
-    while any(_state_of(thread) != "S" for thread in Path("/proc/self/task").iterdir() if thread.name != own):
+    ends = time.monotonic() + _MOST_WAITING
+    while time.monotonic() < ends:
+        if all(_state_of(thread) == "S" for thread in Path("/proc/self/task").iterdir() if thread.name != own):
+            return
         time.sleep(0.0005)
 
 

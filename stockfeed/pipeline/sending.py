@@ -54,7 +54,7 @@ class _Queue:
     limit: int | None = None
     _after: int = 0  # the row that was read last
     _claimed: int = 0
-    _ahead: list[Waiting] | None = None  # read, and not claimed
+    _ahead: list[Waiting] = field(default_factory=list)  # read, and not claimed
 
     def claim(self) -> list[Waiting]:
         """Return the next batch, stored as sent; [] when nothing waits any more or the channel was paused."""
@@ -76,8 +76,8 @@ class _Queue:
             with self.run.work.read() as connection:
                 if self.run.is_stopped(connection):
                     return []
-                rows = self._read(connection) if self._ahead is None else self._ahead
-            self._ahead = None
+                rows = self._ahead or self._read(connection)  # again where none waited: some may do by now
+            self._ahead = []
             untried = [row for row in rows if row.id not in self.run.tally.tried]
             if untried or not rows:
                 return untried

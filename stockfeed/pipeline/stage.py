@@ -138,7 +138,11 @@ def gather(
     records: list[pl.DataFrame] = []
     columns = ["row", *(KEY_SCHEMA if with_keys else ())]
     number = 1
-    with loading(connection) as load, closing(_ahead(_normalised(feed, _ahead(raw, 1), result), 2)) as batches:
+    with (
+        loading(connection) as load,
+        closing(_ahead(raw, 1)) as cells,  # also where normalising ends with an error, which keeps what it reads from alive
+        closing(_ahead(_normalised(feed, cells, result), 2)) as batches,
+    ):
         for batch in batches:
             verdict, counted = check_batch(batch, feed.expect)
             tallies = [a + b for a, b in zip(tallies, counted, strict=True)]
@@ -233,6 +237,7 @@ def _ahead(batches: Iterator[Batch], most: int) -> Generator[Batch]:
                 raise item
             yield item
     finally:
+        item = None  # an error knows the frames it came through, and so itself: this thread would wait for a search for garbage
         stopped.set()
         worker.join()
 

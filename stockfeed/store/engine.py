@@ -50,7 +50,7 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
         engine = create_engine(
-            parsed, json_serializer=to_json, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS}
+            parsed, json_serializer=to_json, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS, **_TEXTS}
         )
         _leave_read_only_to_the_server(engine)
         if idle_seconds is not None:
@@ -63,6 +63,7 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
 
 _ENDS_IDLE_SESSIONS = 140_000  # PostgreSQL 14
 _CONNECT_SECONDS = 10
+_TEXTS = {"client_encoding": "utf8"}  # COPY gets bytes; the server writes them as its database does
 
 
 def _leave_read_only_to_the_server(engine: Engine) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import PermanentError, TransientError
 from stockfeed.pipeline import taking
-from stockfeed.store import level_lines
+from stockfeed.store import comparison, level_lines
 from stockfeed.store.archive import Archive
 from stockfeed.store.engine import make_engine
 from stockfeed.store.upgrade import upgrade
@@ -253,8 +253,13 @@ def test_records_that_the_levels_have_are_left_out_on_sqlite_beside_lines_that_a
         play_whole(twins, name)
 
 
+@pytest.mark.parametrize("few_of", [0, 20])
 @pytest.mark.parametrize("name", CASES)
-def test_records_that_the_levels_have_are_left_out_on_postgresql_beside_lines_that_are(tmp_path, postgres_databases, name):
+def test_records_that_the_levels_have_are_left_out_on_postgresql_beside_lines_that_are(
+    tmp_path, postgres_databases, name, few_of, monkeypatch
+):
+    monkeypatch.setattr(comparison, "_FEW_OF", few_of)  # 0: however many differ, each is looked up
+    monkeypatch.setattr(level_lines, "_PAGE", 2 if few_of == 0 else 20_000)
     with Twins(tmp_path, [postgres_databases(), postgres_databases()], "left out") as twins:
         play_whole(twins, name)
 

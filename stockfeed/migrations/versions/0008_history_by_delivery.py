@@ -13,14 +13,16 @@ depends_on = None
 
 def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
-        op.drop_index("ix_level_change_delivery_id", "level_change")
+        # in this order: while an index is built readers go on, and the lock that dropping takes is given back at once
         op.create_index(
-            "ix_level_change_delivery_id",
+            "ix_level_change_delivery_blocks",
             "level_change",
             ["delivery_id"],
             postgresql_using="brin",
             postgresql_with={"autosummarize": "on"},  # else the newest blocks are looked through until the next VACUUM
         )
+        op.drop_index("ix_level_change_delivery_id", "level_change")
+        op.execute("ALTER INDEX ix_level_change_delivery_blocks RENAME TO ix_level_change_delivery_id")
 
 
 def downgrade() -> None:

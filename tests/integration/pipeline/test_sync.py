@@ -1,6 +1,9 @@
 """collect and ingest, from a supplier's folder to the central table, on both databases."""
 
+import gc
 import hashlib
+import json
+import threading
 
 import pytest
 
@@ -42,6 +45,29 @@ def test_bad_rows_are_kept_aside_and_the_others_applied(world):
     assert world.stock() == {"A": 3, "F": 7}
     found = {(r.code, r.row) for r in world.query('SELECT code, "row" FROM rejection')}
     assert found == {("SKU-BLANK", 3), ("QTY-BLANK", 4), ("QTY-WORD", 5), ("QTY-NEGATIVE", 6), ("ROW-WIDTH", 7)}
+
+
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ('"json_doc", lines = true', lambda n: json.dumps({"sku": f"A{n}", "number": n})),
+        ('"delimited"', lambda n: f"A{n},{n}" if n else "sku,number"),
+    ],
+)
+def test_a_file_of_many_batches_without_the_column_is_rejected_for_that_and_nothing_goes_on_reading_it(world, form, line):
+    world.configure()
+    path = world.root / "config/suppliers/acme.toml"
+    path.write_text(path.read_text().replace('{ type = "delimited" }', f"{{ type = {form}, batch_rows = 10 }}"))
+    world._reopen()
+    gc.collect()
+    gc.disable()  # what goes on only until somebody searches for garbage goes on
+    try:
+        result = world.deliver("\n".join(map(line, range(5_000))) + "\n")
+        left = [thread.name for thread in threading.enumerate() if thread.name == "normalise"]
+    finally:
+        gc.enable()
+    assert (result.state, left) == ("rejected", [])
+    assert "qty" in result.reason
 
 
 def test_every_rejection_says_row_column_value_rule_and_remedy(world):

@@ -162,6 +162,25 @@ def test_what_the_channel_is_known_to_show_is_read_again_when_the_turn_comes(she
     assert [item.expected for call in shop.calls for item in call] == [10, 10, 7, 10, 10, 10]
 
 
+def test_what_is_freed_while_the_last_batch_is_under_way_goes_out_too(shelf: Desk, monkeypatch):
+    p, looked = publication.c, list[int]()
+
+    def change(state: str) -> None:
+        with write(shelf.engine) as connection:
+            connection.execute(update(publication).where(p.sku == "S5", p.quantity == 20).values(state=state))
+
+    def take_and_free() -> None:
+        looked.append(len(looked))
+        if len(looked) == 1:
+            change("held")
+        if len(looked) == 3:  # nothing waits any more
+            change("pending")
+
+    when_read_ahead(monkeypatch, take_and_free, times=4)
+    shelf.publish()
+    assert [[item.listing.sku for item in call] for call in shelf.shops["shop"].calls] == [SKUS[:2], SKUS[2:4], ["S4"], ["S5"]]
+
+
 def test_a_pause_after_a_batch_was_read_ahead_keeps_it_from_going_out(shelf: Desk, monkeypatch):
     shop = shelf.shops["shop"]
     when_read_ahead(monkeypatch, lambda: pause_channel(shelf.app, "shop", **WHO))

@@ -1,11 +1,16 @@
 """Work that is handed to the database while its caller goes on, on both databases."""
 
+import os
+import signal
 import threading
+import time
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from stockfeed.store.engine import write
+from schemas.errors import StockfeedError
+from stockfeed.store import loading as module
+from stockfeed.store.engine import make_engine, write
 from stockfeed.store.loading import loading
 
 
@@ -64,3 +69,32 @@ def test_an_error_of_the_caller_waits_for_the_work_under_way(engine: Engine) -> 
             hand_over(connection)
         assert done == [1]
         assert connection.execute(text("SELECT 2")).scalar_one() == 2
+
+
+@pytest.mark.parametrize("server", ["that answers", "that does not"])
+def test_an_interrupt_does_not_wait_for_a_server(postgres_url: str, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 1.0)
+    engine, began = make_engine(postgres_url), threading.Event()
+
+    def work(connection: Connection) -> None:
+        began.set()
+        connection.execute(text("SELECT pg_sleep(60)"))
+
+    def interrupted(connection: Connection) -> None:
+        process = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        try:
+            with loading(connection) as load:
+                load(lambda: work(connection))
+                assert began.wait(10)
+                time.sleep(0.3)  # until the server has the statement
+                if server == "that does not":
+                    os.kill(process, signal.SIGSTOP)
+                raise KeyboardInterrupt
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+    start = time.monotonic()
+    with pytest.raises((KeyboardInterrupt, StockfeedError)), write(engine) as connection:
+        interrupted(connection)
+    assert time.monotonic() - start < 20
+    engine.dispose()
