@@ -3,6 +3,8 @@
 The cases are the same in each run; only the moment of a random kill depends on how fast the machine is.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from tests.crash.cases import make
@@ -38,6 +40,15 @@ def test_a_run_killed_at_a_named_point_is_made_good(scenarios: Scenarios, piece:
 def test_a_run_killed_at_any_moment_is_made_good(scenarios: Scenarios, piece: int) -> None:
     results = _run(scenarios, "random", list(range(4 * piece, 4 * piece + 4)))
     assert sum(r.kills for r in results) >= 2
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_a_parked_delivery_may_be_overtaken_before_a_person_replays_it(scenarios: Scenarios, number: int) -> None:
+    """The newer snapshot lacks some of its SKUs: their levels are those of before, which the parked one never changed."""
+    parse = next(index for index, point in enumerate(POINTS) if point.name == "parse")
+    killed = make("points", SEED, 2 * parse + number)
+    result = scenarios.run(replace(killed, source="delete", mode="snapshot", merged=True, last=False, two=False, crashes=3))
+    assert (result.kills, result.violations) == (3, [])
 
 
 @pytest.mark.parametrize("piece", range(2))

@@ -71,11 +71,19 @@ class Truth:
                     self.levels[sku] = 0
 
     def was_overtaken(self, name: str) -> None:
-        """A delivery was read only after the one that followed it, which says more: of the two it is the older."""
-        if self.states[name] == "applied" and self.applied[-1:] != [name]:
-            self.states[name] = "superseded"
-            at = self.applied.index(name)
-            del self.applied[at], self._before[at + 1]  # what the next one came after is what this one came after
+        """A delivery was read only after those that followed it: it never had its effect, and theirs is as if it had not been.
+
+        A snapshot without a SKU leaves the level in force at first, and the overtaken one's never was.
+        """
+        if self.states[name] != "applied" or self.applied[-1:] == [name]:
+            return
+        at = self.applied.index(name)
+        later = [self.sent[one] for one in self.applied[at + 1 :]]
+        self.levels, self.missing, self.doubtful = self._before[at]
+        del self.applied[at:], self._before[at:], self.history[at:]
+        for one in later:
+            self._apply(one)
+        self.states[name] = "superseded"
 
     def undo(self) -> str:
         """Take the last applied file back and return its name."""
