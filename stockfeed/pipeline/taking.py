@@ -146,17 +146,18 @@ class _Known:
 def _scan(engine: Engine, feed_id: int, seeds: tuple[int, int], pages: _Pages, stopped: threading.Event) -> _Known | None:
     """Return a feed's known levels; None when their lines are of no use, or nobody waits for them any more."""
     hashes = [pl.DataFrame(schema=HASHES)]
-    with read(engine) as connection, closing(level_lines.known_lines(connection, feed_id)) as found:
+    others = 0
+    with read(engine) as connection, closing(level_lines.level_pages(connection, feed_id)) as found:
         try:
             for page in found:
                 if stopped.is_set():
                     return None
-                hashes.append(hashed(level_lines.split(page), seeds))
-                pages.add(page.encode())
+                hashes.append(hashed(level_lines.split(page.lines), seeds))
+                pages.add(page.lines.encode())
+                others += page.others
         except level_lines.LinesUnclear:
             return None
-        known = pl.concat(hashes)
-        return _Known(known, pages, comparison.count_levels(connection, feed_id) - known.height)
+    return _Known(pl.concat(hashes), pages, others)
 
 
 class _BesideLevels:

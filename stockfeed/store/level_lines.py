@@ -9,14 +9,15 @@ import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import groupby
+from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy import Connection, Text, and_, cast, func, select, text
-from sqlalchemy.sql.elements import ColumnElement
 
 from schemas.columns import KEY_COLUMNS
 from schemas.records import KEY_SCHEMA
 from schemas.tables import inventory
+from stockfeed.store import comparison
 from stockfeed.store.comparison import VALUE_COLUMNS, is_known
 
 _NAMES = (*KEY_COLUMNS, *VALUE_COLUMNS)
@@ -34,27 +35,32 @@ class LinesUnclear(Exception):  # noqa: N818 (no error: all records are compared
     """A level has a text that lines cannot be told apart with. Never leaves the pipeline."""
 
 
-def known_lines(connection: Connection, feed_id: int) -> Generator[str]:
-    """Yield the lines of a feed's known levels, several thousand as one text; `split` takes them apart.
+class Page(NamedTuple):
+    """Levels that follow each other: the lines of the known ones as one text (`split` takes it apart), and how many others."""
+
+    lines: str
+    others: int
+
+
+def level_pages(connection: Connection, feed_id: int) -> Generator[Page]:
+    """Yield all levels of a feed, several thousand at a time.
 
     Raises LinesUnclear. To be closed by whoever does not take all of them.
     """
     if connection.dialect.name == "sqlite":
         connection.detach()  # closed instead of used again: nobody else needs the pages that it has seen
         connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        line: ColumnElement[str] = func.json_array(*_COLUMNS)
-        lines = func.group_concat(line, _SEPARATOR)
+        lines: Any = func.group_concat(func.json_array(*_COLUMNS), _SEPARATOR)
     else:
         lines = func.string_agg(cast(func.row(*_COLUMNS), Text), _SEPARATOR)
     seen = 0
     with _by_index(connection):
-        for content, count in _pages(connection, feed_id, lines):
-            if content.count(_SEPARATOR) != count - 1:  # JSON writes the separator in another way, should a value have it
+        for content, known, levels in _pages(connection, feed_id, lines.filter(is_known())):
+            if known and content.count(_SEPARATOR) != known - 1:  # JSON writes the separator in another way, should a value have it
                 raise LinesUnclear
-            seen += count
-            yield content
-    every = select(func.count()).select_from(inventory).where(inventory.c.feed_id == feed_id, is_known())
-    if connection.dialect.name == "postgresql" and connection.execute(every).scalar_one() != seen:
+            seen += levels
+            yield Page(content, levels - known)
+    if connection.dialect.name == "postgresql" and comparison.count_levels(connection, feed_id) != seen:
         raise LinesUnclear  # an index from before the system's order of texts changed skips some
 
 
@@ -69,27 +75,29 @@ def _by_index(connection: Connection) -> Iterator[None]:
         connection.execute(text(f"SET LOCAL enable_{way} = DEFAULT"))
 
 
-def _pages(connection: Connection, feed_id: int, lines: ColumnElement[str]) -> Iterator[tuple[str, int]]:
-    """Yield the texts that the database makes, so that no other thread is held up by a million rows that are handed out."""
-    here = and_(inventory.c.feed_id == feed_id, is_known())
+def _pages(connection: Connection, feed_id: int, lines: Any) -> Iterator[tuple[str, int, int]]:
+    """Yield texts that the database makes, so that no other thread is held up by a million rows that are handed out.
+
+    With each, how many levels are in it, and how many there are.
+    """
     sku = inventory.c.supplier_sku
     after: str | None = None
     while True:
         rest = inventory.c.feed_id == feed_id if after is None else and_(inventory.c.feed_id == feed_id, sku > after)
         # all levels of a SKU are on one page; the last one has no end
         upto = connection.execute(select(sku).where(rest).order_by(sku).offset(_PAGE - 1).limit(1)).scalar()
-        within = and_(here, rest) if upto is None else and_(here, rest, sku <= upto)
-        content, count = connection.execute(select(lines, func.count()).where(within)).one()
-        if content is not None:
-            yield content, count
+        within = rest if upto is None else and_(rest, sku <= upto)
+        counts = func.count().filter(is_known()), func.count()
+        content, known, levels = connection.execute(select(lines, *counts).where(within)).one()
+        yield content or "", known, levels
         if upto is None:
             return
         after = upto
 
 
-def split(page: str) -> pl.Series:
-    """Return the lines of one text."""
-    return pl.Series("line", [page]).str.split(_SEPARATOR).explode()
+def split(lines: str) -> pl.Series:
+    """Return the lines of one page's text."""
+    return pl.Series("line", [lines] if lines else [], dtype=pl.String).str.split(_SEPARATOR).explode()
 
 
 def keys_of(lines: pl.Series, dialect: str) -> pl.DataFrame:

@@ -277,7 +277,7 @@ def test_where_lines_of_levels_cannot_be_told_apart_all_records_are_staged(tmp_p
         yield from ()
         raise level_lines.LinesUnclear
 
-    monkeypatch.setattr(level_lines, "known_lines", unclear)
+    monkeypatch.setattr(level_lines, "level_pages", unclear)
     with sqlite_twins(tmp_path, empty_database, "left out") as twins:
         play_whole(twins, "edited")
 

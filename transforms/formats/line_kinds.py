@@ -20,6 +20,7 @@ from transforms.formats.options import DelimitedOptions
 RECORD_LINES = {"row": pl.Int64, "line": pl.Int64, "text": pl.String, "width": pl.Int64, "kind": pl.String}
 BOM = "\ufeff"
 _CONTROL_BYTES = bytes(c for c in (*range(32), 127) if c not in b"\t\n\r")
+_MOST_COUNTED = 100  # fields: the pattern that counts them grows with their number
 _CONTROL = r"[\x00-\x08\x0B-\x1F\x7F]"  # a tab is a blank; the line ends are gone
 
 
@@ -39,13 +40,11 @@ def measure(lines: BlockLines, layout: Layout, options: DelimitedOptions, first_
     literal = pl.repeat(False, len(text), eager=True, dtype=pl.Boolean)
     if dialect.quote and dialect.quote.encode() in lines.utf8:
         quoted = text.str.contains(dialect.quote, literal=True).arg_true()
-        inside = text.gather(quoted)
-        whole = inside.str.contains(_self_contained(dialect)) & ~_only_blanks(inside, dialect)
-        text_only = ~inside.str.contains(_field_begins_quoted(dialect))
-        alone = alone.scatter(quoted, (whole | text_only) & alone.gather(quoted))
-        literal = literal.scatter(quoted, text_only)
-        outside = inside.zip_with(text_only, inside.str.replace_all(_quoted_part(dialect), ""))
-        width = width.scatter(quoted, _fields(outside, dialect))
+        usual = _are_usual(text.gather(quoted), dialect, layout.width)
+        width = width.scatter(quoted.filter(usual), layout.width)
+        rest = quoted.filter(~usual)
+        if rest.len():
+            alone, literal, width = _with_quotes(text.gather(rest), rest, dialect, (alone, literal, width))
     if options.comment is not None:
         alone = alone | text.str.starts_with(options.comment)
     measured = pl.DataFrame({"text": text, "width": width, "alone": alone, "literal": literal}).with_row_index("position")
@@ -53,6 +52,28 @@ def measure(lines: BlockLines, layout: Layout, options: DelimitedOptions, first_
         measured = _without_blank_surplus(measured, layout)
         lines = replace(lines, text=measured["text"], plain=False)
     return measured, lines
+
+
+def _are_usual(inside: pl.Series, dialect: Dialect, fields: int) -> pl.Series:
+    """Return True for lines that one look proves to be a record of so many fields, as nearly all lines with a quote are."""
+    if fields > _MOST_COUNTED:
+        return pl.repeat(False, len(inside), eager=True, dtype=pl.Boolean)
+    return inside.str.contains(_self_contained(dialect, fields)) & ~_only_blanks(inside, dialect)
+
+
+def _with_quotes(
+    inside: pl.Series, at: pl.Series, dialect: Dialect, told: tuple[pl.Series, pl.Series, pl.Series]
+) -> tuple[pl.Series, pl.Series, pl.Series]:
+    """Return alone, literal and width of all lines, with those at `at` told by the quotes `inside` them."""
+    alone, literal, width = told
+    whole = inside.str.contains(_self_contained(dialect)) & ~_only_blanks(inside, dialect)
+    text_only = ~inside.str.contains(_field_begins_quoted(dialect))
+    outside = inside.zip_with(text_only, inside.str.replace_all(_quoted_part(dialect), ""))
+    return (
+        alone.scatter(at, (whole | text_only) & alone.gather(at)),
+        literal.scatter(at, text_only),
+        width.scatter(at, _fields(outside, dialect)),
+    )
 
 
 def _without_blank_surplus(measured: pl.DataFrame, layout: Layout) -> pl.DataFrame:
@@ -108,11 +129,11 @@ def _field_begins_quoted(dialect: Dialect) -> str:
     return f"(?:^|{_class_safe(dialect.delimiter)}){_class_safe(dialect.quote)}"
 
 
-def _self_contained(dialect: Dialect) -> str:
-    """Return the pattern of a line whose every field is quoted as a whole (inner quotes doubled) or has no quote."""
+def _self_contained(dialect: Dialect, fields: int | None = None) -> str:
+    """Return the pattern of a line whose every field (of so many) is quoted as a whole (inner quotes doubled) or has no quote."""
     q, d = _class_safe(dialect.quote), _class_safe(dialect.delimiter)
     one = f"(?:{q}[^{q}]*(?:{q}{q}[^{q}]*)*{q}|[^{q}{d}]*)"
-    return f"^{one}(?:{d}{one})*$"
+    return f"^{one}(?:{d}{one}){'*' if fields is None else f'{{{fields - 1}}}'}$"
 
 
 def _class_safe(character: str) -> str:

@@ -41,7 +41,7 @@ def applied(engine: Engine, frame: pl.DataFrame) -> None:
 
 def lines(engine: Engine) -> list[str]:
     with read(engine) as connection:
-        return [line for page in level_lines.known_lines(connection, 1) for line in level_lines.split(page)]
+        return [line for page in level_lines.level_pages(connection, 1) for line in level_lines.split(page.lines)]
 
 
 def test_the_line_of_a_level_is_that_of_the_record_it_came_from(engine: Engine) -> None:
@@ -75,6 +75,18 @@ def test_levels_come_in_pages_each_once(engine: Engine, monkeypatch: pytest.Monk
     found = level_lines.keys_of(pl.Series("line", lines(engine)), engine.dialect.name)
     known = pl.concat([frame, elsewhere]).filter(pl.col("supplier_sku") != "S07").select(found.columns)
     assert sorted(found.rows()) == sorted(known.rows())
+    with read(engine) as connection:
+        assert sum(page.others for page in level_lines.level_pages(connection, 1)) == 2
+
+
+def test_a_page_without_a_known_level_has_no_lines(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(level_lines, "_PAGE", 2)
+    applied(engine, records(["A", "B", "C", "D"]))
+    with write(engine) as connection:
+        connection.execute(update(inventory).where(inventory.c.supplier_sku < "C").values(missing_count=1))
+    with read(engine) as connection:
+        pages = list(level_lines.level_pages(connection, 1))
+    assert [(level_lines.split(page.lines).len(), page.others) for page in pages if page != ("", 0)] == [(0, 2), (2, 0)]
 
 
 def test_a_level_with_the_mark_between_lines_in_it_is_told_from_two(engine: Engine) -> None:

@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 
 from schemas.errors import DeliveryError
 from schemas.records import RawBatch
+from transforms.formats import line_kinds
 from transforms.formats.block_lines import block_lines
 from transforms.formats.csv_records import Dialect
 from transforms.formats.delimited import read
 from transforms.formats.delimited_block import BlockPlace, parse_block
 from transforms.formats.layout import Layout
+from transforms.formats.line_kinds import measure
 from transforms.formats.options import DelimitedOptions
 from transforms.formats.row_selection import RowSelection
 from transforms.formats.strict_records import read_strictly
@@ -92,6 +94,18 @@ def test_the_fast_path_and_the_strict_path_agree(text, long_rows):
     rejected = [(r.row, r.line) for r in strict.records if r.kind not in {"ok", "blank"}]
     assert [(r.row, r.line) for r in fast.rejections] == rejected
     assert fast.skipped["blank"] == sum(r.kind == "blank" for r in strict.records)
+
+
+@settings(max_examples=400, deadline=None)
+@given(text=DAMAGED)
+@example(text='"a,b",c,d\n"a""b",c,\n"","",""\na,b"c,d\n"a"b,c,d\n"a",b\n"a",b,c,d\n')
+def test_lines_of_many_fields_are_measured_as_those_of_few(text):
+    layout, options = Layout(Dialect(",", '"'), ("a", "b", "c"), 0, 0, None), DelimitedOptions()
+    with pytest.MonkeyPatch.context() as patch:
+        few, _ = measure(block_lines(text.encode(), "utf-8"), layout, options, 1)
+        patch.setattr(line_kinds, "_MOST_COUNTED", 2)
+        many, _ = measure(block_lines(text.encode(), "utf-8"), layout, options, 1)
+    assert few.rows() == many.rows()
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
