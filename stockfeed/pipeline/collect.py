@@ -1,9 +1,12 @@
 """The verb collect: list, pick, download, archive, record. Changes nothing at the source; `acknowledge` does, later."""
 
 import shutil
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
+from importlib import import_module
 
 import structlog
 from sqlalchemy import Connection
@@ -23,6 +26,7 @@ from stockfeed.store import deliveries, feeds
 from stockfeed.store.engine import read, write
 
 log = structlog.get_logger()
+_READING = "stockfeed.pipeline.by_line"
 
 
 def register_feeds(app: App) -> None:
@@ -78,11 +82,21 @@ def _fetch_all(app: App, config: Feed, row: feeds.FeedRow, seen: Seen, lease: Le
 
 def _record(app: App, config: Feed, row: feeds.FeedRow, fetched: Fetched, lease: Lease) -> bool:
     """Return whether one arrival was new."""
+    _load_reading_beside()
     try:
         lease.renew()
         return archive_and_record(app, row, config, fetched, lease.write) is not None
     finally:
         fetched.path.unlink(missing_ok=True)  # a retry fetches anew; nothing piles up in the spool
+
+
+def _load_reading_beside() -> None:
+    """Import what reads a delivery while the disk takes its bytes; a run that finds nothing new does without it.
+
+    The interpreter waits for it at its end: to stop inside a library would be a crash.
+    """
+    if _READING not in sys.modules:
+        threading.Thread(target=import_module, args=(_READING,), name="imports").start()
 
 
 def archive_and_record(
