@@ -6,7 +6,7 @@ Changes nothing. The command line, the console and the API show these same answe
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select, table
+from sqlalchemy import Select, and_, func, select, table, union
 from sqlalchemy import column as named
 
 from schemas.errors import PermanentError
@@ -156,12 +156,13 @@ def _view(name: str, columns: tuple[str, ...]) -> Any:
 def stock(app: App, sku: str | None = None, feed_code: str | None = None, limit: int | None = 200) -> list[dict[str, Any]]:
     """Return levels as `inventory_v1` shows them, by feed and supplier SKU; `sku` matches the master or the supplier's SKU."""
     view = _view("inventory_v1", _INVENTORY_V1)
-    query = select(view)
-    if sku is not None:
-        query = query.where((view.c.sku == sku) | (view.c.supplier_sku == sku))
+    # as the indices are, by SKU, and by feed and the supplier's SKU: otherwise all levels would be read
+    of_sku = view.c.sku == sku, and_(view.c.feed.in_(select(feed.c.code)), view.c.supplier_sku == sku)
+    query: Any = union(*(select(view).where(one) for one in of_sku)).subquery() if sku is not None else view
+    rows = select(query)
     if feed_code is not None:
-        query = query.where(view.c.feed == feed_code)
-    ordered = query.order_by(view.c.feed, view.c.supplier_sku, view.c.location, view.c.condition)
+        rows = rows.where(query.c.feed == feed_code)
+    ordered = rows.order_by(*(query.c[name] for name in ("feed", "supplier_sku", "location", "condition")))
     return [_flags(row) for row in _rows(app, ordered.limit(limit))]
 
 
@@ -196,11 +197,13 @@ def why(app: App, sku: str, channel_code: str | None = None) -> dict[str, Any]:
         available_to_sell, listing.c.confirmed_quantity.label("published_quantity"), listing.c.confirmed_at.label("published_at")
     )
     same = and_(*(listing.c[n] == available_to_sell.c[n] for n in ("channel", "sku", "channel_location")))
-    ats = ats.outerjoin(listing, same).where(available_to_sell.c.sku == sku)
-    sent = select(publication).where(publication.c.sku == sku)
+    # by channel and SKU, as the indices are: of a SKU alone, all that any channel ever offered would be read
+    codes = select(channel.c.code)
     if channel_code is not None:
         app.config.channel(channel_code)
-        ats, sent = ats.where(available_to_sell.c.channel == channel_code), sent.where(publication.c.channel == channel_code)
+        codes = codes.where(channel.c.code == channel_code)
+    ats = ats.outerjoin(listing, same).where(available_to_sell.c.channel.in_(codes), available_to_sell.c.sku == sku)
+    sent = select(publication).where(publication.c.channel.in_(codes), publication.c.sku == sku)
     kept = select(reservation).where(reservation.c.sku == sku, reservation.c.released_at.is_(None))
     links = select(feed.c.code.label("feed"), *(c for c in product_link.c if c.name != "feed_id")).join(
         feed, feed.c.id == product_link.c.feed_id
