@@ -3,7 +3,7 @@
 The ledger row of a delivery is never removed: it says when its bytes went.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import Connection, Select, and_, delete, exists, func, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
+from schemas.errors import PermanentError
 from schemas.tables import channel, delivery, dirty_mark, feed, feed_location
 from stockfeed.bootstrap import App
 from stockfeed.pipeline.results import RetentionResult
@@ -34,7 +35,7 @@ def retain(app: App) -> RetentionResult:
         with app.archive.removing():
             removed = _discard(app, sha256, known, now)
         files, size = files + int(removed > 0), size + removed
-    spooled = _clear_spool(app.settings.spool_dir, now) + _clear_old(app.archive.root.glob("??/??/*.part"), now)
+    spooled = _clear_spool(app.settings.spool_dir, now) + _clear_old(app.archive.root, "??/??/*.part", now)
     with write(app.engine) as connection:
         marks = _prune_marks(connection)
         checks.ran(connection, "retention", at=now, outcome="fine", detail={"files": files, "bytes": size, "spooled": spooled})
@@ -124,9 +125,9 @@ def _over_quota(app: App) -> list[tuple[str, int]]:
     return removed
 
 
-def _clear_old(paths: Iterable[Path], now: datetime) -> int:
-    limit = (now - timedelta(days=_SPOOL_DAYS)).timestamp()
-    stray = [p for p in paths if p.is_file() and p.stat().st_mtime < limit]
+def _clear_old(folder: Path, pattern: str, now: datetime) -> int:
+    """Remove files of a folder that are older than any download, and return how many."""
+    stray = _old(folder, pattern, now, Path.is_file)
     for path in stray:
         try:
             path.unlink(missing_ok=True)
@@ -137,11 +138,25 @@ def _clear_old(paths: Iterable[Path], now: datetime) -> int:
 
 def _clear_spool(spool: Path, now: datetime) -> int:
     """Remove what killed runs left: files, those in a mail's own folder too, and then such folders; return how many files."""
-    limit = (now - timedelta(days=_SPOOL_DAYS)).timestamp()
-    for folder in [p for p in spool.glob("*") if p.is_dir() and p.stat().st_mtime < limit]:
+    for folder in _old(spool, "*", now, Path.is_dir):
         with suppress(OSError):  # not empty yet: its files go below, and it the next time
             folder.rmdir()
-    return _clear_old(spool.rglob("*"), now)
+    return _clear_old(spool, "**/*", now)
+
+
+def _old(folder: Path, pattern: str, now: datetime, is_wanted: Callable[[Path], bool]) -> list[Path]:
+    """Return what lies in a folder for longer than a download takes; what its owner removes meanwhile does not."""
+    limit = (now - timedelta(days=_SPOOL_DAYS)).timestamp()
+    found = []
+    try:
+        for path in folder.glob(pattern):
+            with suppress(FileNotFoundError):
+                if is_wanted(path) and path.stat().st_mtime < limit:
+                    found.append(path)
+    except OSError as error:
+        remedy = "Check the folder's access rights and its disk, then run the same command again; nothing was lost."
+        raise PermanentError(f"the folder {folder} cannot be listed: {error.strerror}", remedy, str(error)) from error
+    return found
 
 
 def _prune_marks(connection: Connection) -> int:

@@ -1,7 +1,9 @@
 """Retention: old bytes go, what is in force stays, and the ledger always says the truth."""
 
+import errno
 import os
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -172,3 +174,34 @@ def test_a_file_that_the_disk_does_not_let_go_of_is_named(world):
         retain(world.app)
     path.rmdir()
     assert retain(world.app).files == 0
+
+
+def test_a_spool_folder_that_the_disk_does_not_list_is_named(world, monkeypatch):
+    """Found by an EIO at the n-th system call: the command ended with a traceback."""
+
+    def broken(folder, *_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(folder))
+
+    world.configure()
+    world.deliver(many(30, 10))
+    monkeypatch.setattr(Path, "_scandir" if hasattr(Path, "_scandir") else "glob", broken)
+    with pytest.raises(PermanentError, match="cannot be listed: Input/output error") as caught:
+        retain(world.app)
+    assert str(world.app.settings.spool_dir) in caught.value.message
+
+
+def test_a_spool_file_that_its_download_removes_meanwhile_is_none_of_ours(world, monkeypatch):
+    world.configure()
+    world.deliver(many(30, 10))
+    spooled = world.app.settings.spool_dir / "leaving.spool"
+    spooled.touch()
+    stat = Path.stat
+
+    def gone(path, **named):
+        if path == spooled:
+            spooled.unlink(missing_ok=True)
+        return stat(path, **named)
+
+    monkeypatch.setattr(Path, "is_file", lambda path: path.name == "leaving.spool")
+    monkeypatch.setattr(Path, "stat", gone)
+    assert retain(world.app).spooled == 0
