@@ -202,6 +202,15 @@ def test_the_text_is_toml_whatever_stands_in_the_file():
     assert 'in "stock"' in typed.feed[0].words
 
 
+def test_what_nobody_can_see_or_a_terminal_obeys_is_escaped_in_the_text():
+    strange = "SKU\x9b31m;Qty\u202e\nA;sold\u200bout\nB;\U000e0001\nC;\x7f\n"
+    text = as_toml([*guess_config("acme", [], numbered(strange), workbook=False, whole=True), *_form()], file="x.csv")
+    assert [c for c in text.replace("\n", "") if not c.isprintable()] == []
+    feed = SupplierFile.model_validate(tomllib.loads(text)).feed[0]
+    assert feed.columns.supplier_sku.column == ("SKU\x9b31m",)
+    assert "sold\u200bout" in feed.words
+
+
 def test_every_unsure_key_says_so_in_a_comment():
     text = as_toml(guess_config("acme", _form(), numbered(NORDWIND), workbook=False, whole=True), file="nordwind.csv")
     assert text.startswith("# Guessed from nordwind.csv.")
