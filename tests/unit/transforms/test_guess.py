@@ -107,6 +107,30 @@ def test_a_text_with_two_readings_in_a_workbook_leaves_the_mark_to_a_person():
     assert (decimal.value, decimal.confidence) == (None, "unsure")
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Jan;Feb;Mar",
+        "2026-01;2026-02;2026-03",
+        "W01;W02;W03",
+        "Q1 2026;Q2 2026;Year",
+        "M\u00e4rz;April;Mai 26",
+        "01/2026;02/2026;x",
+    ],
+)
+def test_columns_named_as_months_weeks_or_years_are_a_plan_and_no_places_with_stock(names):
+    found = guessed(f"SKU;{names}\nA;1;2;3\nB;4;5;6\n")
+    assert "feed.wide.columns" not in found
+    assert (found["feed.columns.on_hand"].value, found["feed.columns.on_hand"].confidence) == ("?", "decide")
+    assert guessed("SKU;Mars Rd;Augsburg;Marseille\nA;1;2;3\nB;4;5;6\n")["feed.wide.columns"].confidence == "unsure"
+
+
+def test_columns_named_as_in_the_database_of_an_sap_system_are_known():
+    found = guessed("MATNR|WERKS|LABST|MEINS\n000000000000012345|1000|12|ST\n000000000000012346|1000|7|ST\n".replace("|", ";"))
+    named = {key: found[f"feed.columns.{key}"].value for key in ("supplier_sku", "location", "on_hand", "unit")}
+    assert named == {"supplier_sku": "MATNR", "location": "WERKS", "on_hand": "LABST", "unit": "MEINS"}
+
+
 def test_a_total_at_the_end_is_no_footer_where_products_are_called_so_too():
     rows = "Name;SKU;Stock\nTotal Repair;1;5\nSum Up;2;6\nOil;3;7\nOil 2;4;7\n"
     assert "feed.format.footer" not in guessed(rows + "Total;;25\n")
