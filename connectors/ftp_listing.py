@@ -129,7 +129,7 @@ def _entry(
         return Entry(found["name"], "other")
     try:
         moment = time_of(found)  # also without a zone: a date that is none shows that the form is not the one taken for
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):  # the last for a moment before the year 1 or after 9999 in UTC
         raise _unknown("date in the listing", line) from None
     return Entry(found["name"], "file", int(found["size"]), moment if zone else None)
 

@@ -20,6 +20,7 @@ from connectors.oauth import Login, access_token
 from connectors.tls import client_context, failed_handshake, refused_certificate
 from schemas.connections import Connection
 from schemas.errors import ConfigError, CredentialsError, PermanentError, StockfeedError, TransientError
+from schemas.rejections import escape_value
 
 if TYPE_CHECKING:
     from imap_tools.mailbox import BaseMailBox
@@ -313,6 +314,13 @@ def _read_headings(answer: Sequence[Any]) -> Iterator[Heading]:
 
 
 def _instant(text: bytes) -> datetime:
-    day, month, rest = text.decode("ascii").strip().split("-", 2)
-    at = datetime.strptime(f"{int(day):02}-{_MONTHS.index(month) + 1:02}-{rest}", "%d-%m-%Y %H:%M:%S %z")
-    return at.astimezone(UTC)
+    """Return the UTC time that an INTERNALDATE means (RFC 3501). Raises PermanentError for what is none."""
+    try:
+        day, month, rest = text.decode("ascii").strip().split("-", 2)
+        at = datetime.strptime(f"{int(day):02}-{_MONTHS.index(month) + 1:02}-{rest}", "%d-%m-%Y %H:%M:%S %z")
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        told = escape_value(text.decode("latin-1"))
+        raise PermanentError(
+            f"the mail server tells {told} as the time at which a mail arrived", "Ask whoever runs the mail server."
+        ) from error

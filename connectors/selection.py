@@ -126,9 +126,9 @@ def note_unmatched(listed: Sequence[str], options: SelectionOptions, seen: Seen)
 def choose(listing: Iterable[ListedFile], options: SelectionOptions, seen: Seen) -> list[ListedFile]:
     """Return the new matching files in the order of fetching, oldest first; "newest" gives one file or none.
 
-    Unsafe names and files over `max_size` are left out, with the reason in `seen.waiting`.
+    Unsafe names and files over `max_size` are left out, with the reason in `seen.waiting`; a file that is listed twice counts once.
     """
-    matching = [f for f in listing if _matches(f.name, options) and _admitted(f, options, seen)]
+    matching = [f for f in dict.fromkeys(listing) if _matches(f.name, options) and _admitted(f, options, seen)]
     ordered = sorted(matching, key=_age)
     if options.select == "newest":
         floor = max((_age(f) for f in _delivered(seen) if _matches(f.name, options)), default=None)

@@ -50,7 +50,7 @@ class SheetSession:
         found = self._ask(lambda: self._client.http_client.get_file_drive_metadata(key))
         try:
             return datetime.fromisoformat(found["modifiedTime"]).astimezone(UTC)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise PermanentError(
                 "Google Drive tells no modified time of the spreadsheet", "Is `key` that of a spreadsheet?"
             ) from None

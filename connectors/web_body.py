@@ -43,13 +43,12 @@ def _limited(pieces: Iterator[bytes], place: str, most: int, remedy: str) -> Ite
 
 
 def _unpacked(wire: Iterator[bytes], place: str) -> Iterator[bytes]:
-    unpacker, begun = zlib.decompressobj(_GZIP), False
+    unpacker = zlib.decompressobj(_GZIP)
     for piece in wire:
         data = piece
         while data:
             if unpacker.eof:  # gzip files may be several, one after the other (RFC 1952 §2.2)
                 unpacker = zlib.decompressobj(_GZIP)
-            begun = True
             try:
                 content = unpacker.decompress(data, PIECE)  # at most so much at a time: a bomb is met by the limit of the spool
             except zlib.error as error:
@@ -57,7 +56,7 @@ def _unpacked(wire: Iterator[bytes], place: str) -> Iterator[bytes]:
             if content:
                 yield content
             data = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
-    if begun and not unpacker.eof:
+    if not unpacker.eof:  # also where nothing came at all: an empty file in gzip is twenty bytes
         raise _broken(place, "was cut short")
 
 

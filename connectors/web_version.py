@@ -53,12 +53,12 @@ class Version:
 
 def version_of(name: str, headers: Mapping[str, str]) -> Version:
     """Return the version that an answer's headers (names in small letters) describe."""
+    moment: datetime | None
     try:
-        moment: datetime | None = parsedate_to_datetime(headers.get("last-modified", ""))
-    except ValueError:
-        moment = None  # RFC 9110 §5.6.7: a date in another form is as good as none
-    if moment:
+        moment = parsedate_to_datetime(headers.get("last-modified", ""))
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        moment = None  # RFC 9110 §5.6.7: a date in another form is as good as none, and so is one before the year 1 or after 9999
     return Version(name, headers.get("etag", "").strip() or None, moment)
 
 

@@ -6,6 +6,17 @@ Never speaks of our configuration: remedies for us are in `schemas.rejections`.
 from collections.abc import Mapping
 
 REQUESTS: Mapping[str, str] = {
+    "FILE-EMPTY": "The file with its rows.",
+    "FILE-UNREADABLE": "The file in the agreed form, saved again by its program: whole, alone in an archive, without a password.",
+    "FILE-NOT-TABLE": "The table itself, as it was agreed.",
+    "FILE-ENCODING": "The file as UTF-8, or in the encoding that was agreed.",
+    "FILE-TRUNCATED": "The whole file again, with the end of its last row.",
+    "FILE-LIMIT": "A smaller file: without what is no stock, or split into several.",
+    "FILE-SHEET": "The workbook with the sheet that was agreed, under its name.",
+    "FILE-CRASH": "The file, opened and saved again by its program.",
+    "HEADER-MISSING": "The columns that were agreed, under the names that were agreed.",
+    "HEADER-DUPLICATE": "Each column name once.",
+    "ALL-REJECTED": "The file as it was agreed: not one of its rows could be used.",
     "ROW-WIDTH": "One value for each column of the header. Put values that contain the separator in quotes.",
     "ROW-QUOTE": 'Close every quote, and double a quote inside a quoted value: "3/4"" bolt".',
     "ENC-BAD": "Export the file as UTF-8, or in the encoding that was agreed.",

@@ -196,7 +196,8 @@ class ReadingProcess:
             self.ran_out_of_memory = True
             return self._over("memory_bytes", f"reading takes over {self._limits.memory_bytes} bytes of memory")
         if code < 0:
-            return self._crashed(f"it was stopped by the signal {signal.Signals(-code).name}")
+            names = {one.value: one.name for one in signal.Signals}  # most of the real-time signals have none
+            return self._crashed(f"it was stopped by the signal {names.get(-code, -code)}")
         return self._crashed(f"it ended with exit code {code}")
 
     def _over(self, setting: str, what: str) -> DeliveryError:

@@ -106,12 +106,10 @@ def expression_terms(expression: str) -> tuple[tuple[int, str], ...]:
 def missing_columns(missing: Sequence[tuple[str, Sequence[str]]], header: Sequence[str], header_row: int) -> DeliveryError:
     """Return the HEADER-MISSING error that names every (field, alternatives) of `missing`, the header found, and near misses."""
     wanted = "; ".join(f"{' or '.join(repr(n) for n in names)} for {field}" for field, names in missing)
-    shown = ", ".join(repr(name) for name in header[:_SHOWN_COLUMNS])
-    more = f" and {len(header) - _SHOWN_COLUMNS} more" if len(header) > _SHOWN_COLUMNS else ""
-    near = [f"{near!r} for {name!r}" for _, names in missing for name in names for near in _near(name, header)]
+    near = [f"{quoted(near)} for {name!r}" for _, names in missing for name in names for near in _near(name, header)]
     hint = f"Did you mean {', '.join(near)}? Correct [feed.columns], or ask for the declared header." if near else ""
     return DeliveryError(
-        f"row {header_row}: the header has no column {wanted}; found {shown or 'nothing'}{more}",
+        f"row {header_row}: the header has no column {wanted}; found {_listed([quoted(name) for name in header]) or 'nothing'}",
         hint or "Send the column, or correct [feed.columns].",
         code="HEADER-MISSING",
         row=header_row,
@@ -122,14 +120,24 @@ def missing_columns(missing: Sequence[tuple[str, Sequence[str]]], header: Sequen
 def missing_members(missing: Sequence[tuple[str, Sequence[str]]], members: Sequence[str]) -> DeliveryError:
     """Return the HEADER-MISSING error for a document; `members` are the paths that its first record has."""
     wanted = "; ".join(f"{' or '.join(repr(n) for n in names)} for {field}" for field, names in missing)
-    near = [f"{near!r} for {name!r}" for _, names in missing for name in names for near in _near(name, members)]
+    near = [f"{quoted(near)} for {name!r}" for _, names in missing for name in names for near in _near(name, members)]
     meant = f"Did you mean {', '.join(near)}? " if near else ""
     return DeliveryError(
-        f"no record has {wanted}; the first one has {', '.join(map(escape_value, members))}",
+        f"no record has {wanted}; the first one has {_listed([escape_value(name) for name in members])}",
         f"{meant}Correct [feed.columns], or name in `optional` what may be absent.",
         code="HEADER-MISSING",
         column=missing[0][1][0] if missing[0][1] else missing[0][0],
     )
+
+
+def quoted(name: str) -> str:
+    """Return a name from a file as messages show it."""
+    return f"'{escape_value(name)}'"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else ""
+    return ", ".join(names[:_SHOWN_COLUMNS]) + more
 
 
 def _near(name: str, header: Sequence[str]) -> list[str]:

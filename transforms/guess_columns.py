@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from transforms.guess_cells import Cells
-from transforms.guess_names import NAMES, folded, may_be_a_quantity, meaning
+from transforms.guess_names import NAMES, folded, is_a_period, may_be_a_quantity, meaning
 
 _MOST, _SOME, _DISTINCT = 0.8, 0.5, 0.3
 _SURE = 0.55
@@ -160,6 +160,8 @@ def _left_over_quantities(
     often = [at for at in whole if len(columns[at].filled) >= _SOME * len(columns[at].texts)]
     if len(often) == 1 or (often and names[often[0]].startswith("#")):
         fields["on_hand"] = ColumnGuess(often[0], told, sure=False)
+        return {}, ""
+    if sum(is_a_period(names[at]) for at in whole) > _SOME * len(whole):  # a plan or a history, and no places with stock
         return {}, ""
     if 1 < len(whole) <= _MOST_WIDE and 2 * len(whole) > len(names) and len({names[at] for at in whole}) == len(whole):
         fields.pop("location", None)

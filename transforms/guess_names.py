@@ -15,7 +15,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "supplier_sku": (
         "sku", "variant sku", "supplier sku", "article number", "item number", "part number", "product number", "product code",
         "item code", "article no", "item no", "part no", "stock code", "seller sku", "artikelnummer", "artikel nr", "artikelnr",
-        "art nr", "bestellnummer", "material", "materialnummer",
+        "art nr", "bestellnummer", "material", "materialnummer", "matnr",
         "codigo", "referencia", "cod articulo", "codice", "codice articolo",
         "idprod", "cod art", "reference", "code article", "ref", "artikelcode", "varenummer", "varenr", "tuotenumero",
         "numer katalogowy", "indeks", "kod produktu", "symbol", "cikkszam", "kod",
@@ -32,7 +32,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "quantite en stock", "qte", "en stock", "voorraad", "aantal", "lagersaldo", "saldo", "antal", "varasto", "stan", "ilosc",
         "stan magazynowy", "keszlet", "mnozstvi", "estoque", "quantidade",
         "остаток", "количество", "наличие", "库存", "数量", "庫存",
-        "在庫", "在庫数", "stock level", "units",
+        "在庫", "在庫数", "stock level", "units", "labst",
     ),
     "available": (
         "available", "available quantity", "quantity available", "available stock", "qty available", "free stock", "free to use",
@@ -43,12 +43,12 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "on_order": ("on order", "incoming", "inbound", "in transit", "bestellt", "en commande", "in arrivo", "en pedido", "在途"),
     "location": (
         "location", "warehouse", "warehouse code", "source code", "store",
-        "plant", "lagerort", "almacen", "magazzino", "entrepot",
+        "plant", "werk", "werks", "lgort", "lagerort", "almacen", "magazzino", "entrepot",
         "depot", "magazijn", "magazyn", "склад", "仓库", "倉庫", "branch", "site",
     ),
     "condition": ("condition", "zustand", "etat", "condizione", "estado", "conditie"),
-    "unit": ("unit", "uom", "unit of measure", "unidad", "unidad medida base", "einheit", "mengeneinheit", "unite", "unita",
-             "eenheid", "jednostka", "единица измерения", "ед изм", "单位"),
+    "unit": ("unit", "uom", "unit of measure", "unidad", "unidad medida base", "einheit", "mengeneinheit", "meins", "unite",
+             "unita", "eenheid", "jednostka", "единица измерения", "ед изм", "单位"),
     "next_available_on": (
         "next available", "eta", "available from", "restock date", "expected", "expected date", "next delivery", "delivery date",
         "wieder da", "verfugbar ab", "lieferdatum", "liefertermin", "wareneingang", "date de disponibilite", "date disponibilite",
@@ -135,6 +135,15 @@ _NOT_A_QUANTITY = frozenset(
     ]
 )
 _MONEY = frozenset("$€£¥₽%")
+#: Months, quarters, weeks and years, as columns of demand and plans are called: folded, with a year or not.
+_PERIOD = re.compile(
+    r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec|mrz|mai|juni|juli|okt|dez|fev|avr|juin|juil|aout|ene|abr|ago|dic"
+    r"|january|february|march|april|august|september|october|november|december|januar|februar|marz|oktober|dezember"
+    r"|janvier|fevrier|mars|avril|juillet|septembre|octobre|novembre|decembre|enero|febrero|marzo|abril|mayo|junio|julio|agosto"
+    r"|septiembre|octubre|noviembre|diciembre|(?:q|w|wk|week|kw|cw|month|day) ?[0-9]{1,2})(?: (?:20)?[0-9]{2})?"
+    r"|(?:19|20)[0-9]{2}(?: (?:q|w|kw)?[0-9]{1,2}){0,2}|[0-9]{1,2} 20[0-9]{2}",
+    re.ASCII,
+)
 _NOT_A_KEY = frozenset(["type", "group", "parent", "category", "supplier", "vendor", "store", "location", "image"])
 _WORD = re.compile(r"[^\W_]+")
 EXACT, WITHIN = 1.0, 0.6
@@ -178,6 +187,11 @@ def _folded_names(field: str) -> tuple[str, ...]:
 def may_be_a_quantity(name: str) -> bool:
     """Return whether no word of `name` says that it is something else than a stock quantity; never for a blank name."""
     return bool(name.strip()) and not set(folded(name).split()) & _NOT_A_QUANTITY and not set(name) & _MONEY
+
+
+def is_a_period(name: str) -> bool:
+    """Return whether `name` is that of a month, quarter, week, day or year."""
+    return _PERIOD.fullmatch(folded(name)) is not None
 
 
 def names_a_field(name: str) -> bool:

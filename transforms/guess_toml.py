@@ -78,6 +78,6 @@ def _value(value: Value, name: str = "") -> str:
 
 
 def _text(text: str) -> str:
-    """Return a TOML basic string: JSON's escapes are TOML's, beside DEL and lone surrogates, which TOML cannot hold."""
-    whole = text.encode("utf-8", "replace").decode("utf-8")
-    return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """Return a TOML basic string. JSON's escapes are TOML's; what nobody can see, or a terminal obeys, is escaped as well."""
+    whole = text.encode("utf-8", "replace").decode("utf-8")  # TOML holds no lone surrogates
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in json.dumps(whole, ensure_ascii=False))

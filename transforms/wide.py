@@ -11,7 +11,8 @@ import polars as pl
 
 from schemas.errors import ConfigError, DeliveryError
 from schemas.feed_config import Wide
-from transforms.columns import BLANKS, FromColumn, column_texts, find_column, first_present
+from schemas.rejections import escape_value
+from transforms.columns import BLANKS, FromColumn, column_texts, find_column, first_present, quoted
 from transforms.flags import parse_flags
 from transforms.problems import in_column, problems_where
 from transforms.quantity import QuantityRules, parse_quantities
@@ -92,10 +93,11 @@ def _check_distinct(columns: Sequence[WideColumn]) -> None:
     for wide in columns:
         if wide.location in seen:
             raise DeliveryError(
-                f"header columns {seen[wide.location]!r} and {wide.column.name!r} both give location {wide.location!r}",
+                f"header columns {quoted(seen[wide.location])} and {quoted(wide.column.name)} both give location "
+                f"{quoted(wide.location)}",
                 "Rename one of the columns, or correct [feed.wide].",
                 code="HEADER-DUPLICATE",
-                column=wide.column.name,
+                column=escape_value(wide.column.name),
             )
         seen[wide.location] = wide.column.name
 

@@ -26,6 +26,8 @@ _SUMMARY = (("message", "what is wrong", 48), ("rows", "rows", 8), ("ask", "what
 _DETAIL = (("file", "file", 26), ("row", "row", 8), ("line", "line", 8), ("column", "column", 18), ("value", "value", 26),
            ("message", "what is wrong", 42), ("ask", "what to send instead", 46), ("effect", "effect", 20), _CODE)  # fmt: skip
 _LINE_POINTS = 15
+_USED = "used, please check"
+_OF_WHOLE_FILE = ("FILE-", "HEADER-", "ALL-REJECTED")
 _NUMBERING = "Rows are counted as a spreadsheet shows them: the first row of the file is row 1."
 
 
@@ -57,7 +59,9 @@ def _write(rows: Rows, file: IO[bytes]) -> None:
 
 
 def _effect(row: Mapping[str, Any]) -> str:
-    return "used, please check" if row.get("severity") == "note" else "row not used"
+    if row.get("severity") == "note":
+        return _USED
+    return "file not used" if str(row["code"]).startswith(_OF_WHOLE_FILE) else "row not used"
 
 
 def _ask(row: Mapping[str, Any]) -> str:
@@ -67,7 +71,7 @@ def _ask(row: Mapping[str, Any]) -> str:
 def _grouped(rows: Rows) -> list[list[Mapping[str, Any]]]:
     """Return the rows by code, what was not used before what was, most frequent first; within a code in the order of the file."""
     counts = Counter((str(row["effect"]), str(row["code"])) for row in rows)
-    order = sorted(counts, key=lambda key: (key[0] != "row not used", -counts[key], key[1]))
+    order = sorted(counts, key=lambda key: (key[0] == _USED, -counts[key], key[1]))
     placed = sorted(rows, key=lambda row: (str(row.get("file") or ""), row.get("row") or 0, row.get("line") or 0))
     return [[row for row in placed if (row["effect"], str(row["code"])) == key] for key in order]
 

@@ -51,7 +51,11 @@ def report_guess(file: Path, *, as_json: bool) -> int:
     """Write a first configuration for a stranger's file: only TOML, or one JSON object; return 0. Raises DeliveryError."""
     from stockfeed.pipeline.first_config import first_config
 
-    guessed = first_config(file)
+    try:
+        guessed = first_config(file)
+    except DeliveryError as error:
+        error.message = f"{escape_value(file.name)}: {error.message}"
+        raise
     if as_json:
         emit_json({"type": "guess", "file": file.name, "toml": guessed.toml, "guesses": [asdict(one) for one in guessed.guesses]})
     else:

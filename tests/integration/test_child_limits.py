@@ -155,7 +155,10 @@ def assert_the_next_one_is_read(world, tmp_path):
 
 @pytest.mark.parametrize(
     ("sent", "words"),
-    [(signal.SIGKILL, "SIGKILL"), (signal.SIGABRT, "SIGABRT"), (signal.SIGSEGV, "SIGSEGV"), (signal.SIGTERM, "SIGTERM")],
+    [
+        *((signal.SIGKILL, "SIGKILL"), (signal.SIGABRT, "SIGABRT"), (signal.SIGSEGV, "SIGSEGV"), (signal.SIGTERM, "SIGTERM")),
+        (signal.SIGRTMIN + 3, str(signal.SIGRTMIN + 3)),
+    ],
 )
 def test_a_child_that_is_killed_is_a_rejected_delivery_with_its_reason_and_the_worker_goes_on(tmp_path, template, sent, words):
     world = made_world(tmp_path, template)

@@ -140,7 +140,8 @@ def test_what_is_no_table_is_refused_in_words(tmp_path, capsys, content, code):
     assert main(["feeds", "try", "--file", str(sample)]) == code
     told = capsys.readouterr()
     assert told.out == ""
-    assert "Traceback" not in told.err
+    assert told.err.startswith("Error: acme.csv: ")
+    assert "\n→ " in told.err
 
 
 def test_a_file_that_is_not_there_is_a_mistake_of_the_command(tmp_path):

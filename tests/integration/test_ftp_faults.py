@@ -131,6 +131,12 @@ def test_a_listing_that_disagrees_with_the_file_is_detected(server, lies, tmp_pa
         fetch_all(server, tmp_path / "spool")
 
 
+def test_a_file_that_is_listed_twice_is_fetched_once(server, lies, tmp_path):
+    lies.listing = b"type=file;size=%d;modify=20261101060000; stock.csv\r\n" % len(CONTENT) * 3
+    assert [got.size for got in fetch_all(server, tmp_path / "spool")] == [len(CONTENT)]
+    assert lies.commands.count(b"RETR stock.csv") == 1
+
+
 def test_a_listed_file_that_is_not_there_is_worth_another_try(server, lies, tmp_path):
     lies.listing = b"type=file;size=7;modify=20261101060000; ghost.csv\r\n"
     with pytest.raises(TransientError, match="changed after it was listed"):

@@ -215,6 +215,14 @@ def test_gzip_is_undone_and_what_is_broken_or_cut_is_an_error(serve, tmp_path):
     assert nothing_left(tmp_path / "other")
 
 
+def test_gzip_that_ends_before_its_first_byte_is_cut_short_and_no_empty_file(serve, tmp_path):
+    head = b'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nETag: "v1"\r\nConnection: close\r\n\r\n'
+    seen = Seen()
+    with pytest.raises(TransientError, match="cut short"):
+        fetch_from(serve(lambda _, line: line.send(head)), tmp_path / "spool", seen)
+    assert (nothing_left(tmp_path / "spool"), seen.listing) == (True, {})
+
+
 def test_a_gz_file_served_as_a_file_stays_one(serve, tmp_path):
     packed = gzip.compress(CONTENT)
     server = serve(always(reply(200, packed, Content_Type="application/gzip")))

@@ -149,9 +149,10 @@ def test_an_older_version_with_its_own_older_time_is_not_news(poll, site):
     assert len(poll.seen.identities) == 2
 
 
-def test_a_date_that_is_none_is_as_good_as_none(poll, site):
+@pytest.mark.parametrize("told", ["yesterday", "Fri, 31 Dec 9999 23:59:59 -0100"])
+def test_a_date_that_is_none_is_as_good_as_none(poll, site, told):
     site.tag = None
-    poll.server.answer = lambda _request, line: line.send(reply(200, b"x", Last_Modified="yesterday"))
+    poll.server.answer = lambda _request, line: line.send(reply(200, b"x", Last_Modified=told))
     [got] = poll()
     assert got.source_time is None
     assert got.identity.startswith("stock.csv|sha256 ")

@@ -68,7 +68,8 @@ def plain_number(raw: str) -> Decimal:
     if raw.lstrip("+-").isdigit():
         return Decimal(raw)
     value = float(raw)
-    if isinf(value):
+    is_lost = not value and any(digit in "123456789" for digit in re.split("[eE]", raw)[0])  # too small: never 0
+    if isinf(value) or is_lost:
         msg = f"not a number of a spreadsheet: {raw!r}"
         raise ValueError(msg)
     return Decimal(f"{value:.0f}") if value.is_integer() else Decimal(f"{value:.{EXACT_DIGITS}g}")

@@ -12,6 +12,8 @@ from schemas.rejections import escape_value
 from transforms.formats.limits import exceeded
 from transforms.formats.options import SpreadsheetOptions
 
+_SHOWN = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
@@ -41,9 +43,10 @@ def choose_sheet(sheets: Sequence[Sheet], options: SpreadsheetOptions) -> str:
         found, wanted = visible, "the only visible sheet"
     if len(found) == 1:
         return found[0]
-    listed = ", ".join(f'"{escape_value(s.name)}"' + ("" if s.visible else " (hidden)") for s in sheets) or "no sheets"
+    listed = ", ".join(f'"{escape_value(s.name)}"' + ("" if s.visible else " (hidden)") for s in sheets[:_SHOWN])
+    more = f" and {len(sheets) - _SHOWN} more" if len(sheets) > _SHOWN else ""
     raise DeliveryError(
-        f"looked for {wanted}, found {len(found)}; the workbook has {listed}",
+        f"looked for {wanted}, found {len(found)}; the workbook has {listed}{more}",
         "Declare format.sheet or format.sheet_pattern, or send the sheet.",
         code="FILE-SHEET",
     )

@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 from defusedxml.common import DefusedXmlException
 
 from schemas.errors import DeliveryError
+from schemas.rejections import escape_value
 from transforms.formats.number_text import (
     EXACT_DIGITS,
     NumberFormat,
@@ -41,6 +42,7 @@ _LIBRARY_ERRORS = (
     *(BadZipFile, ParseError, DefusedXmlException),
 )
 _DIGITS = "0123456789"
+_TRUTHS = {"1": "TRUE", "true": "TRUE", "0": "FALSE", "false": "FALSE"}  # anything else is damage, and never FALSE
 _ESCAPED = re.compile("_x(00[01][0-9A-Fa-f]|005[Ff])_")
 
 
@@ -50,12 +52,21 @@ def _as_delivery_error() -> Iterator[None]:
     try:
         yield
     except _LIBRARY_ERRORS as e:
-        raise DeliveryError(
-            "the workbook cannot be read: its parts are damaged or contradict each other",
-            'Open the workbook in its program, save it again and send it; or try format.engine = "calamine", which overlooks more.',
-            f"{type(e).__name__}: {e}",
-            code="FILE-UNREADABLE",
-        ) from e
+        raise _damaged(e) from e
+
+
+def _damaged(error: Exception, *, row: int | None = None, cell: Element | None = None) -> DeliveryError:
+    """Return the error for a workbook in which `error` was met; `row` and `cell` say where, as far as it is known."""
+    place = "" if row is None else f"row {row}: " if cell is None else f"row {row}, cell {cell.get('r') or 'without a name'}: "
+    value = None if cell is None else cell.findtext(_VALUE)
+    return DeliveryError(
+        f"{escape_value(place)}the workbook cannot be read: its parts are damaged or contradict each other",
+        'Open the workbook in its program, save it again and send it; or try format.engine = "calamine", which overlooks more.',
+        f"{type(error).__name__}: {error}",
+        code="FILE-UNREADABLE",
+        row=row,
+        value=None if value is None else escape_value(value),
+    )
 
 
 def open_xlsx(stream: IO[bytes], options: SpreadsheetOptions) -> OpenSheet:
@@ -119,11 +130,11 @@ class _XlsxRows:
                     row = int(element.get("r") or last + 1)
                     if row <= last:
                         msg = f"row {row} comes after row {last}"
-                        raise ValueError(msg)
+                        raise _damaged(ValueError(msg), row=row)
                     last = row
                     self._hidden_rows += element.get("hidden") in ("1", "true")
                     self._faults = []
-                    yield SheetRow(row, self._cells(element), self._faults)
+                    yield SheetRow(row, self._cells(element, row), self._faults)
                     element.clear()
                 elif element.tag == _COL and element.get("hidden") in ("1", "true"):
                     self._note_hidden(int(element.get("min", 1)), int(element.get("max", 1)))
@@ -155,22 +166,29 @@ class _XlsxRows:
         letters = get_column_letter(first) if first == last else f"{get_column_letter(first)} to {get_column_letter(last)}"
         self._opened.notes.append(f"hidden columns were read: {letters}")
 
-    def _cells(self, row: Element) -> list[str]:
+    def _cells(self, element: Element, row: int) -> list[str]:
         cells: list[str] = []
-        columns = self._columns
-        for element in row:
-            reference = element.get("r")
-            column = len(cells)
-            if reference:
-                letters = reference.rstrip(_DIGITS)
-                column = columns[letters] if letters in columns else self._column(letters)
-                if column < len(cells):
-                    msg = f"cell {reference} comes after a cell to its right"
-                    raise ValueError(msg)
+        for cell in element:
+            try:
+                column = self._position(cell, len(cells))
                 while column > len(cells):
                     cells.append("")
-            cells.append(self._cell(element, column))
+                cells.append(self._cell(cell, column))
+            except _LIBRARY_ERRORS as error:
+                raise _damaged(error, row=row, cell=cell) from error
         return cells
+
+    def _position(self, cell: Element, following: int) -> int:
+        """Return the column of a cell: as its reference says, else `following`, the one after the cell to its left."""
+        reference = cell.get("r")
+        if not reference:
+            return following
+        letters = reference.rstrip(_DIGITS)
+        column = self._columns[letters] if letters in self._columns else self._column(letters)
+        if column < following:
+            msg = f"cell {reference} comes after a cell to its right"
+            raise ValueError(msg)
+        return column
 
     def _column(self, letters: str) -> int:
         from openpyxl.utils import column_index_from_string
@@ -206,10 +224,12 @@ class _XlsxRows:
         """Return a boolean, ISO date, number or error; in an identifier column only what is sure to mean its text has no fault."""
         if kind == "e":
             return self._fault(column, "QTY-CELL", raw)
+        raw = raw.strip()  # white space around a value says nothing (XML Schema part 2, 4.3.6)
+        if not raw:
+            return ""
         identifier = column in self._opened.identifiers
         if kind in ("b", "d"):
-            truth = "TRUE" if raw.strip() in ("1", "true") else "FALSE"
-            text = truth if kind == "b" else raw.removesuffix("T00:00:00")
+            text = _TRUTHS[raw] if kind == "b" else raw.removesuffix("T00:00:00")
             return self._fault(column, "SKU-EXCEL", text, text) if identifier else text
         style = element.get("s", "0")
         shown = self._styles[style] if style in self._styles else self._style(style)

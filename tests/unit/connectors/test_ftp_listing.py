@@ -107,6 +107,20 @@ def test_a_line_of_another_form_is_an_error_and_never_left_out(line):
         parse_list(good + line + b"\r\n", UTC, NOW)
 
 
+@pytest.mark.parametrize(
+    ("line", "zone"),
+    [
+        (b"-rw-r--r-- 1 o g 12 9999-12-31 23:59 x", "America/New_York"),
+        (b"-rw-r--r-- 1 o g 12 0001-01-01 00:01 x", "Asia/Tokyo"),
+        (b"12-31-9999  11:59PM  12 x", "America/New_York"),
+        (b"01-01-0001  12:00AM  12 x", "Asia/Tokyo"),
+    ],
+)
+def test_a_time_that_no_clock_can_show_is_an_error_of_the_listing(line, zone):
+    with pytest.raises(ListingError, match="no known form"):
+        parse_list(line + b"\r\n", ZoneInfo(zone), NOW)
+
+
 def test_facts_are_read_in_any_order_and_letter_case():
     data = (
         b"Modify=20261101060000.123;SIZE=12;UNIX.mode=0644;Type=File; stock.csv\r\ntype=cdir;modify=20261101060000; .\r\n"

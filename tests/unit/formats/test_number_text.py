@@ -63,7 +63,7 @@ def test_more_than_fifteen_digits_are_lost():
     assert lost_digits(Decimal(10**15))
 
 
-@pytest.mark.parametrize("raw", ["", "abc", "1e400", "nan", "1_000", "\u0663", "--5", "\u00b2", "0x10", "inf"])
+@pytest.mark.parametrize("raw", ["", "abc", "1e400", "1e-400", "nan", "1_000", "\u0663", "--5", "\u00b2", "0x10", "inf"])
 def test_what_is_no_number_is_an_error_and_never_zero(raw):
     with pytest.raises(ValueError, match="not a number"):
         plain_number(raw)

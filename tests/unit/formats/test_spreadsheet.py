@@ -210,6 +210,9 @@ def test_two_visible_sheets_need_a_declaration_and_are_listed(read_sheet):
     assert read_sheet(data, sheet="Stock").header == ("sku",)
     assert read_sheet(data, sheet_pattern=r"^Prices \d+$").header == ("price",)
     assert refused(read_sheet, data, sheet="stock").code == "FILE-SHEET"
+    for number in range(20):
+        book.create_sheet(f"Old {number}")
+    assert refused(read_sheet, saved(book)).message.endswith('"Old 7" and 12 more')
     assert refused(read_sheet, data, sheet_pattern="[SP]").code == "FILE-SHEET"
 
 
@@ -284,6 +287,37 @@ def test_an_empty_sheet_is_an_empty_file(read_sheet):
 def test_a_damaged_sheet_is_refused_and_never_half_read_in_silence(read_sheet, change):
     error = refused(read_sheet, with_sheet_xml(workbook(["sku", "quantity"], ["A1", 1], ["A2", 1]), change))
     assert error.code == "FILE-UNREADABLE"
+
+
+@pytest.mark.parametrize(
+    ("cell", "place", "value"),
+    [
+        ('<c r="B3"><v>one</v></c>', "row 3, cell B3: ", "one"),
+        ('<c r="B3"><v>1e-400</v></c>', "row 3, cell B3: ", "1e-400"),  # too small for a spreadsheet, and not 0
+        ('<c r="B3" t="b"><v>2</v></c>', "row 3, cell B3: ", "2"),  # neither true nor false
+        ('<c r="B3" t="b"><v>no</v></c>', "row 3, cell B3: ", "no"),
+        ('<c r="B3" t="s"><v>7</v></c>', "row 3, cell B3: ", "7"),
+        ('<c r="A3"><v>1</v></c>', "row 3, cell A3: ", "1"),
+        ("<c><v>a&#9;b</v></c>", "row 3, cell without a name: ", "a\\tb"),
+        ('<c r="B3"><v>1</v></c></row><row r="2">', "row 2: ", None),
+    ],
+)
+def test_a_damaged_cell_is_named_with_its_row_and_value(read_sheet, cell, place, value):
+    strings = "<si><t>sku</t></si><si><t>q</t></si>"
+    header = '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c></row>'
+    good = '<row r="2"><c r="A2" t="s"><v>0</v></c><c r="B2"><v>5</v></c></row>'
+    rows = f'{header}{good}<row r="3"><c r="A3" t="s"><v>0</v></c>{cell}</row>'
+    error = refused(read_sheet, with_shared_strings(strings, rows))
+    assert error.message.startswith(place + "the workbook cannot be read")
+    assert (error.code, error.row, error.value) == ("FILE-UNREADABLE", int(place[4]), value)
+
+
+def test_white_space_around_a_value_says_nothing(read_sheet):
+    strings = "<si><t>sku</t></si><si><t>q</t></si>"
+    rows = '<row r="1"><c t="s"><v> 0 </v></c><c t="s"><v>1</v></c></row>'
+    rows += '<row r="2"><c t="s"><v>0</v></c><c><v>\n 5\n</v></c></row><row r="3"><c t="s"><v>0</v></c><c><v> </v></c></row>'
+    rows += '<row r="4"><c t="s"><v>0</v></c><c t="b"><v> 1 </v></c></row>'
+    assert read_sheet(with_shared_strings(strings, rows)).cells == [("sku", "5"), ("sku", ""), ("sku", "TRUE")]
 
 
 def test_deep_nesting_is_refused_and_markup_in_text_is_not(read_sheet):

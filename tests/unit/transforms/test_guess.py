@@ -107,6 +107,30 @@ def test_a_text_with_two_readings_in_a_workbook_leaves_the_mark_to_a_person():
     assert (decimal.value, decimal.confidence) == (None, "unsure")
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Jan;Feb;Mar",
+        "2026-01;2026-02;2026-03",
+        "W01;W02;W03",
+        "Q1 2026;Q2 2026;Year",
+        "M\u00e4rz;April;Mai 26",
+        "01/2026;02/2026;x",
+    ],
+)
+def test_columns_named_as_months_weeks_or_years_are_a_plan_and_no_places_with_stock(names):
+    found = guessed(f"SKU;{names}\nA;1;2;3\nB;4;5;6\n")
+    assert "feed.wide.columns" not in found
+    assert (found["feed.columns.on_hand"].value, found["feed.columns.on_hand"].confidence) == ("?", "decide")
+    assert guessed("SKU;Mars Rd;Augsburg;Marseille\nA;1;2;3\nB;4;5;6\n")["feed.wide.columns"].confidence == "unsure"
+
+
+def test_columns_named_as_in_the_database_of_an_sap_system_are_known():
+    found = guessed("MATNR|WERKS|LABST|MEINS\n000000000000012345|1000|12|ST\n000000000000012346|1000|7|ST\n".replace("|", ";"))
+    named = {key: found[f"feed.columns.{key}"].value for key in ("supplier_sku", "location", "on_hand", "unit")}
+    assert named == {"supplier_sku": "MATNR", "location": "WERKS", "on_hand": "LABST", "unit": "MEINS"}
+
+
 def test_a_total_at_the_end_is_no_footer_where_products_are_called_so_too():
     rows = "Name;SKU;Stock\nTotal Repair;1;5\nSum Up;2;6\nOil;3;7\nOil 2;4;7\n"
     assert "feed.format.footer" not in guessed(rows + "Total;;25\n")
@@ -200,6 +224,15 @@ def test_the_text_is_toml_whatever_stands_in_the_file():
     typed = SupplierFile.model_validate(tomllib.loads(as_toml([*guesses, *_form()], file="a\nb.csv")))
     assert typed.supplier.code == "acme"
     assert 'in "stock"' in typed.feed[0].words
+
+
+def test_what_nobody_can_see_or_a_terminal_obeys_is_escaped_in_the_text():
+    strange = "SKU\x9b31m;Qty\u202e\nA;sold\u200bout\nB;\U000e0001\nC;\x7f\n"
+    text = as_toml([*guess_config("acme", [], numbered(strange), workbook=False, whole=True), *_form()], file="x.csv")
+    assert [c for c in text.replace("\n", "") if not c.isprintable()] == []
+    feed = SupplierFile.model_validate(tomllib.loads(text)).feed[0]
+    assert feed.columns.supplier_sku.column == ("SKU\x9b31m",)
+    assert "sold\u200bout" in feed.words
 
 
 def test_every_unsure_key_says_so_in_a_comment():

@@ -39,6 +39,15 @@ def test_all_missing_columns_are_named_with_the_header_and_near_misses(make_feed
     assert "Did you mean 'Quantity' for 'Quantty'" in error.hint
 
 
+def test_names_of_any_length_and_number_make_a_short_message_on_one_line(make_feed: Any) -> None:
+    feed = make_feed({"supplier_sku": "SKU", "on_hand": "Qty"})
+    with pytest.raises(DeliveryError) as caught:
+        make_plan(feed, ("SKU\n\u202e" + "x" * 60_000, *("y" * 60_000 + str(n) for n in range(400))))
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 2_000
+    assert caught.value.message.endswith("and 381 more")
+
+
 def test_an_ambiguous_spelling_is_missing_rather_than_guessed(make_feed: Any) -> None:
     with pytest.raises(DeliveryError):
         make_plan(make_feed({"supplier_sku": "Sku", "on_hand": "On Hand"}), HEADER)
