@@ -225,7 +225,13 @@ def _keep_alive(sock: socket.socket) -> None:
 def _greet(control: Control, context: ssl.SSLContext | None, host: str, encryption: Encryption) -> None:
     if context and encryption == "implicit":
         control.start_tls(context, host)
-    reply = control.read_reply()
+    try:
+        reply = control.read_reply()
+    except TimeoutError as error:
+        if encryption == "implicit":
+            raise
+        hint = 'It is tried again; a server that waits for TLS from the first byte (often on port 990) needs tls = "implicit".'
+        raise TransientError(f"{control.place}: no answer in time, the server has not greeted us", hint) from error
     while reply.preliminary:  # "120 ready in n minutes"
         reply = control.read_reply()
     if reply.code != _READY:

@@ -172,7 +172,8 @@ class ImapSource:
 
     def _nothing_since(self, since: date) -> str:
         subject = f" with a subject such as {self._options.subject!r}" if self._options.subject else ""
-        return f"no mail since {since} is from {' or '.join(self._options.senders)}{subject}: correct `senders` if there should be"
+        keys = "`senders` or `subject`" if subject else "`senders`"
+        return f"no mail since {since} is from {' or '.join(self._options.senders)}{subject}: correct {keys} if there should be"
 
     def _is_wanted(self, heading: Heading, seen: Seen) -> bool:
         subject = decoded(" ".join(str(heading.headers.get("subject", "")).split()))

@@ -17,6 +17,12 @@ from schemas.findings import Finding
 from schemas.transfer import Seen
 
 MOST_LINKS = 20
+_IN_WORDS_OF_A_MAIL = (  # a link has no keys of its own: what a remedy for a web address names is replaced
+    ("`private_host = true` allows the source's own host", "`links_private = true` allows the hosts in `links`"),
+    ("; for a private authority set the connection's `ca_file`", ""),
+    ("; or write allow_unknown_length = true, and every delivery is marked", ""),
+    ("Add it to `hosts` if the supplier confirms that the file is there", "Ask the supplier for a link to the file itself"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,13 @@ def fetch_links(
         except final as error:
             path = folder / f"link-{number}"
             path.write_text(url, encoding="utf-8")
-            yield Linked(path, name, (Finding("MAIL-LINK", "reject", error.message, error.hint or "Ask the supplier."),))
+            yield Linked(path, name, (Finding("MAIL-LINK", "reject", error.message, _remedy(error.hint)),))
+
+
+def _remedy(hint: str) -> str:
+    for of_web_file, ours in _IN_WORDS_OF_A_MAIL:
+        hint = hint.replace(of_web_file, ours)
+    return hint or "Ask the supplier."
 
 
 def _is_wanted(url: str, hosts: Sequence[str], patterns: Sequence[str]) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from connectors.web_transport import Answer, Patience
 
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 200, 401, 403, 404, 429, 500
+_BAD_REQUEST = 400
 _MOST_SAID = 4096  # bytes of a refusal that are read for its sentence
 _TRIES = 5
 _LONGEST_WAIT = 60.0  # seconds to wait here for one page; for longer, the whole task comes back later
@@ -153,8 +154,12 @@ class WebSession:
             return TransientError(
                 f"{address.shown} cannot answer now (HTTP {status}){said}", "It is tried again.", retry_after=wait
             )
-        words = f"{address.shown} gave no page (HTTP {status}{said}); redirects are not followed"
-        return (NotThereError if status == _NOT_FOUND else PermanentError)(words, "Correct `url`, or ask.")
+        words = f"{address.shown} gave no page (HTTP {status}{said})"
+        if status < _BAD_REQUEST:
+            return PermanentError(f"{words}; redirects are not followed", "Correct `url`, or ask.")
+        if status == _NOT_FOUND:
+            return NotThereError(words, "Correct `url`, or ask.")
+        return PermanentError(words, "Correct what the server's words name, or `url`, or ask.")
 
 
 def _beginning(answer: "Answer") -> bytes:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 
 from schemas.connections import Connection
+from schemas.feed_config import SourceSection
 from stockfeed.secrets import find_connection
 from stockfeed.settings import Config, Settings, load_config
 from stockfeed.store.archive import Archive
@@ -65,5 +66,9 @@ def _from_environment(config: Config) -> Resolver:
     import os
 
     kinds = {channel.connection: channel.kind for channel in config.channels.values()}
-    kinds |= {feed.source.connection: feed.source.type for feed in config.feeds.values()}
+    kinds |= {feed.source.connection: _kind(feed.source) for feed in config.feeds.values()}
     return lambda name: find_connection(name, os.environ, conn_type=kinds.get(name, "sftp"))
+
+
+def _kind(source: SourceSection) -> str:
+    return f"object_store {source.options['store']}" if source.type == "object_store" else source.type

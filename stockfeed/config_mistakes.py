@@ -46,6 +46,7 @@ _EXPECTED = {
     "model": "a table",
     "date": "a date such as 2026-12-24",
 }
+_INNER = frozenset({"expected_columns", "identifier_columns", "decimal_commas", "batch_rows", "block_bytes"})  # the program's own
 _MOST_NAMES = 30  # about three lines of a terminal
 _PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
 
@@ -128,9 +129,9 @@ def model_mistakes(error: ValidationError, model: type[BaseModel], *, also: Iter
 
 
 def known_keys(model: type[BaseModel], path: Sequence[str | int]) -> tuple[str, ...]:
-    """Return the keys that the table at `path` below `model` may have; () where any key may stand."""
+    """Return the keys that people write in the table at `path` below `model`; () where any key may stand."""
     here = _model_at(model, path)
-    return () if here is None else tuple(f.alias or name for name, f in here.model_fields.items())
+    return () if here is None else tuple(f.alias or name for name, f in here.model_fields.items() if name not in _INNER)
 
 
 def _counts_only_valid_items(detail: ErrorDetails) -> bool:

@@ -34,7 +34,7 @@ def check_supplier(document: Document) -> SupplierFile | None:
     _check_code(document, ("supplier", "code"))
     for index, table in document.tables("feed"):
         _check_source(document, index)
-        _check_options(document, ("feed", index, "format"), _format_options_model, own={"type"})
+        _check_options(document, ("feed", index, "format"), _format_options_model, _format_kinds(), own={"type"})
         _check_cron(document, ("feed", index, "schedule"), table.get("schedule"))
         _check_expectations(document, index, table)
         check_columns(document, index)
@@ -72,14 +72,30 @@ def check_sources_exist(document: Document, feeds: Collection[str]) -> None:
             document.note(("channel", "sources", index), f"{pattern!r} matches no feed; {hint}")
 
 
-def _validate(document: Document, model: type[Model], data: Any, at: KeyPath = (), also: Iterable[str] = ()) -> Model | None:
+def _validate(
+    document: Document,
+    model: type[Model],
+    data: Any,
+    at: KeyPath = (),
+    *,
+    also: Iterable[str] = (),
+    elsewhere: Callable[[str], str] = lambda _key: "",
+) -> Model | None:
     try:
         return model.model_validate(data)
     except ValidationError as error:
         for path, words in model_mistakes(error, model, also=also):
-            whole = (*at, *path)
-            document.note(whole, _misplaced(whole) or words if words.startswith("unknown key") else words)
+            whole, told = (*at, *path), words
+            if words.startswith("unknown key"):
+                told = _misplaced(whole) or _of_another_type(words, elsewhere(str(path[0])) if len(path) == 1 else "")
+            document.note(whole, told)
         return None
+
+
+def _of_another_type(words: str, other: str) -> str:
+    if not other:
+        return words
+    return f"{words} ({other})" if "did you mean" in words else f"unknown key; {other}"
 
 
 def _misplaced(path: KeyPath) -> str:
@@ -114,14 +130,14 @@ def _check_code(document: Document, key: KeyPath) -> None:
 
 def _check_source(document: Document, index: int) -> None:
     path: KeyPath = ("feed", index, "source")
-    model = _check_options(document, path, _source_options_model, own={"type", "connection"})
+    model = _check_options(document, path, _source_options_model, _source_kinds(), own={"type", "connection"})
     source = document.table(*path)
     if model is not None and _source_needs_connection(source["type"]) and not source.get("connection"):
         document.note(path, f'`connection` is missing: type = "{source["type"]}" {_NEEDS_LOGIN}')
 
 
 def _check_options(
-    document: Document, path: KeyPath, find_model: Callable[[str], type[BaseModel]], *, own: set[str]
+    document: Document, path: KeyPath, find_model: Callable[[str], type[BaseModel]], kinds: Iterable[str], *, own: set[str]
 ) -> type[BaseModel] | None:
     table = document.table(*path)
     kind = table.get("type")
@@ -132,8 +148,13 @@ def _check_options(
     except ConfigError as error:
         document.note((*path, "type"), _sentence(error))
         return None
+
+    def elsewhere(key: str) -> str:
+        others = [other for other in kinds if key in find_model(other).model_fields]
+        return f"it is a key of {', '.join(others)}, not of {kind}" if others else ""
+
     options = {key: value for key, value in table.items() if key not in own}
-    _validate(document, model, options, at=path, also=own)
+    _validate(document, model, options, at=path, also=own, elsewhere=elsewhere)
     return model
 
 
@@ -211,6 +232,12 @@ def _source_options_model(kind: str) -> type[BaseModel]:
     return source_options_model(kind)
 
 
+def _source_kinds() -> Iterable[str]:
+    from connectors.registry import SOURCES
+
+    return sorted(SOURCES)
+
+
 def _source_needs_connection(kind: str) -> bool:
     from connectors.registry import SOURCES
 
@@ -221,3 +248,9 @@ def _format_options_model(kind: str) -> type[BaseModel]:
     from transforms.formats.registry import options_model
 
     return options_model(kind)
+
+
+def _format_kinds() -> Iterable[str]:
+    from transforms.formats.registry import names
+
+    return names()

@@ -24,6 +24,8 @@ _SAMPLE_COLUMNS = 1_000
 _LONGEST_CODE = 60
 _ELSE = frozenset({"FILE-NOT-TABLE", "FILE-ENCODING", "FILE-UNREADABLE"})  # may be read in another way
 _STOCK_SHEET = r"(?i)stock|inventor|bestand|lager|existenc|giacenz|magazzin|voorraad|остат|склад|库存|庫存|在庫"
+_DOCUMENTS = {"a JSON document": "json_doc", "an XML document": "xml_doc"}
+_DECLARE = 'Declare [feed.format] type = "{0}": docs/formats/{0}.md shows a whole feed.'
 _WORKBOOKS = ("an old Excel workbook", "a workbook of")
 
 
@@ -80,7 +82,9 @@ def _sample(path: Path) -> _Sample:
     document = found or not_a_table(data)
     if document:
         told = f"the file is neither delimited text nor a workbook but {document}"
-        raise DeliveryError(told, "Check what the address or folder delivers.", code="FILE-NOT-TABLE")
+        kind = _DOCUMENTS.get(document)
+        remedy = f"{_DECLARE.format(kind)} Is it no stock? " if kind else ""
+        raise DeliveryError(told, f"{remedy}Check what the address or folder delivers.", code="FILE-NOT-TABLE")
     return _text(data, whole=whole)
 
 
@@ -103,7 +107,7 @@ def _refuse_edi(data: bytes) -> None:
     if standard and not head[3:].isalnum():
         raise DeliveryError(
             f"the file is an EDI interchange ({head[:3].decode()} segment)",
-            f'Declare [feed.format] type = "{standard}": docs/formats/{standard}.md shows a whole feed.',
+            _DECLARE.format(standard),
             code="FILE-NOT-TABLE",
         )
 

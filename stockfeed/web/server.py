@@ -1,5 +1,6 @@
 """Running the upload door: one process, few connections, TLS unless it listens on this machine only."""
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +26,29 @@ class Listening:
     behind_proxy: bool = False
 
     def check(self) -> None:
-        """Raise ConfigError when tokens would travel in the clear."""
+        """Raise ConfigError when tokens would travel in the clear, or when certificate and key are no pair."""
         if not (self.certificate or self.behind_proxy or is_loopback(self.host)):
             raise ConfigError(
                 f"refusing to listen on {self.host} without TLS: tokens would travel in the clear",
                 "Give --certificate and --key, or --behind-proxy where a proxy on this network speaks TLS.",
             )
+        if self.key and not self.certificate:
+            raise ConfigError("--key is given without --certificate", "Give both, or neither.")
+        if self.certificate:
+            _check_pair(self.certificate, self.key)
+
+
+def _check_pair(certificate: Path, key: Path | None) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except OSError as error:  # also ssl.SSLError
+        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror  # OpenSSL has no reason for what is no PEM
+        raise ConfigError(
+            "certificate and key cannot be used" + (f" ({why.replace('_', ' ').lower()})" if why else ""),
+            "--certificate is a PEM file with the certificate first and its chain behind it, --key one with the private key that "
+            "belongs to it, without a passphrase.",
+        ) from error
 
 
 def config_of(app: App, where: Listening) -> "Config":

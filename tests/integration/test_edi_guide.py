@@ -1,5 +1,6 @@
 """The examples of docs/formats are run, so that the pages stay true."""
 
+import hashlib
 import re
 import tomllib
 from pathlib import Path
@@ -50,6 +51,14 @@ def test_a_fault_that_cannot_be_tolerated_is_a_mistake_before_any_file_comes(tmp
     assert mistakes_in_the_example("edi_x12", tmp_path, {'# tolerate = ["SE01"]': 'tolerate = ["CTT01", "SE1"]'}) == [
         "feed.tolerate: 'SE1' is not one of SE01, CTT01, ISA-WIDTH, GS01; did you mean SE01?"
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("edi_x12", "NORDWIND-000000905-997-{}-1.x12"), ("edifact", "NORDWIND-905-contrl-{}-1.edi")]
+)
+def test_the_page_names_the_file_that_answers_its_own_example(kind, name):
+    digits = hashlib.sha256(page(kind)[1].encode()).hexdigest()[:8]
+    assert f"`{name.format(digits)}`" in (REPOSITORY / f"docs/formats/{kind}.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

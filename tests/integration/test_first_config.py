@@ -85,6 +85,24 @@ def test_hostile_workbooks_and_archives_end_in_a_guess_that_loads_or_in_our_own_
     assert {name: error.code for name, error in refused.items() if not (error.code.startswith("FILE-") and error.hint)} == {}
 
 
+@pytest.mark.parametrize(
+    ("content", "page"),
+    [
+        (b'{"items": [{"sku": "A-1", "free": 5}]}', "json_doc"),
+        (b'{"sku": "A-1", "free": 5}\n{"sku": "A-2", "free": 7}\n', "json_doc"),
+        (b"<stock><item><sku>A-1</sku></item></stock>", "xml_doc"),
+        (b"UNA:+.? 'UNB+UNOC:3", "edifact"),
+        (b"ISA*00*   ", "edi_x12"),
+    ],
+)
+def test_what_is_no_table_but_can_be_read_is_sent_to_the_page_of_its_format(tmp_path, content, page):
+    path = tmp_path / "sample"
+    path.write_bytes(content)
+    with pytest.raises(DeliveryError) as refused:
+        first_config(path)
+    assert f'type = "{page}": docs/formats/{page}.md' in refused.value.hint
+
+
 def test_a_packed_file_is_guessed_with_its_archive(tmp_path):
     path = tmp_path / "Lager 2026.csv.gz"
     path.write_bytes(gzip.compress("Artikel;Bestand\nGrün-1;5\nA-2;7\n".encode("cp1252")))

@@ -69,6 +69,18 @@ def test_a_key_that_is_about_tables_of_another_kind_is_refused_and_never_ignored
             '"sale || price"',
             "unit_cost: 'sale || price' is not a path: cannot read '|| price'",
         ),
+        (
+            "json_doc",
+            '"sale | price"',
+            '"sale|price"',
+            "unit_cost: 'sale|price' is not a path: cannot read '|price'; write for example a | b, with blanks around the mark",
+        ),
+        (
+            "xml_doc",
+            '"inventoryLocationId"',
+            '"id|name"',
+            "location: 'id|name' is not a path: cannot read 'id|name'; write for example a | b, with blanks around the mark",
+        ),
         ("json_doc", '"upc"', '{ column = ["upc", "ids[?(@.a)]"] }', "gtin: 'ids[?(@.a)]' is not a path"),
         ("xml_doc", '"../../partId"', '"../../../../partId"', "supplier_sku: a column goes 4 levels up"),
         (

@@ -241,6 +241,16 @@ def test_a_silent_server_is_given_up_after_the_idle_time_out(server, lies, tmp_p
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.parametrize("encryption", [{"plain": True}, {"tls": "explicit"}])
+def test_a_server_that_waits_for_tls_from_the_first_byte_is_told_with_the_key_for_it(
+    encrypted, lies, authority, tmp_path, encryption
+):
+    lies.implicit = True
+    with pytest.raises(TransientError, match="has not greeted us") as told:
+        fetch_all(encrypted, tmp_path / "spool", conn=trusting(encrypted, authority), idle_timeout="0.3s", **encryption)
+    assert 'tls = "implicit"' in told.value.hint
+
+
 def test_a_server_that_is_full_is_worth_another_try(server, lies, tmp_path):
     lies.greeting = b"421 too many connections\r\n"
     with pytest.raises(TransientError, match="421 too many"):

@@ -3,9 +3,11 @@
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from connectors.registry import load_source
 from schemas.feed_config import Feed
@@ -22,8 +24,11 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (PAGES / f"{page}.md").read_text("utf-8"), re.DOTALL)
 
 
-def connections(page: str) -> list:
-    values = re.findall(r"AIRFLOW_CONN_NORDWIND='(.*?)'", blocks(page, "console")[0], re.DOTALL)
+def connections(page: str, block: int = 0, filled: Mapping[str, str] = MappingProxyType({})) -> list:
+    text = blocks(page, "console")[block]
+    for command, output in filled.items():
+        text = text.replace(command, output)
+    values = re.findall(r"AIRFLOW_CONN_NORDWIND='(.*?)'", text, re.DOTALL)
     return [find_connection("nordwind", {"AIRFLOW_CONN_NORDWIND": value}) for value in values]
 
 
@@ -69,6 +74,13 @@ def test_the_example_of_object_store_fetches(tmp_path):
         of = Feed.model_validate(source_table)
         source = load_source(of, server.connection(authority, extra={**shown.extra, "ca_file": str(authority.ca_file)}), now=clock)
         assert [got.name for got in fetch(source, of, tmp_path / "spool")] == ["bestand_1.csv"]
+
+
+def test_the_connections_of_object_store_to_google_and_azure_are_read():
+    key = {"client_email": "acme@nordwind.example", "private_key": "…", "token_uri": "https://oauth2.googleapis.com/token"}
+    google, azure = connections("object_store", 1, {"'\"$(cat key.json)\"'": json.dumps(key)})
+    assert json.loads(google.extra["keyfile_json"].reveal()) == key
+    assert (google.host, azure.host, azure.login, azure.password.reveal()) == (None, None, "account", "key")
 
 
 def test_the_example_of_web_api_fetches_and_is_read(tmp_path):

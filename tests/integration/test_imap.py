@@ -164,7 +164,7 @@ def test_a_first_look_that_finds_no_mail_of_the_senders_says_so(world):
     assert world.fetch(senders=["sock@acme.example"], subject="Stock*") == []
     [(place, why)] = world.seen.waiting.items()
     assert place == "INBOX"
-    assert "is from sock@acme.example with a subject such as 'Stock*': correct `senders`" in why
+    assert "is from sock@acme.example with a subject such as 'Stock*': correct `senders` or `subject`" in why
     assert world.fetch(senders=["sock@acme.example"], subject="Stock*") == []
     assert world.seen.waiting == {}
     assert len(world.fetch()) == 1
@@ -260,6 +260,8 @@ def linking(url: str) -> bytes:
 
 
 ANSWERS = {"/stock.csv": web_server.reply(200, CSV, ETag='"1"'), "/later.csv": web_server.reply(503, b"later")}
+ANSWERS |= {"/away.csv": web_server.reply(302, Location="https://elsewhere.example/stock.csv")}
+ANSWERS |= {"/endless.csv": web_server.reply(200, CSV, content_length="")}
 
 
 @pytest.fixture
@@ -288,8 +290,25 @@ def test_links_are_followed_only_to_listed_hosts_and_only_when_asked_for(world, 
 def test_a_link_into_our_own_network_is_refused_and_told(world, web):
     world.server.deliver(linking(web.url()))
     [got] = world.fetch(links=[f"127.0.0.1:{web.port}"])
-    assert [(f.code, f.severity) for f in got.findings] == [("MAIL-LINK", "reject")]
+    told = [(f.code, f.severity, "`links_private = true` allows the hosts in `links`" in f.remedy) for f in got.findings]
+    assert told == [("MAIL-LINK", "reject", True)]
     assert web.requests == []
+
+
+REMEDIES = {
+    "/away.csv": "Ask the supplier for a link to the file itself. Nothing was sent to it.",
+    "/endless.csv": "Ask the supplier for a Content-Length.",
+    "/stock.csv": "Write the host as the certificate names it. Nothing was sent.",
+}
+
+
+@pytest.mark.parametrize("target", REMEDIES)
+def test_the_remedy_of_a_link_names_no_key_that_a_mailbox_does_not_have(world, web, target, monkeypatch):
+    if target == "/stock.csv":
+        monkeypatch.delenv("SSL_CERT_FILE")  # nobody vouches for the server
+    world.server.deliver(linking(web.url(target)))
+    [got] = world.fetch(links=[f"127.0.0.1:{web.port}"], links_private=True)
+    assert [f.remedy for f in got.findings] == [REMEDIES[target]]
 
 
 def test_a_dead_link_is_a_delivery_to_reject(world, web):

@@ -270,8 +270,9 @@ def test_each_fault_has_one_outcome_and_leaves_nothing(shop, fault, error, words
 
 
 def test_a_page_larger_than_the_shop_allows_is_told_in_its_words(shop):
-    with pytest.raises(PermanentError, match=r"HTTP 400.*Maximum SearchCriteria pageSize is 300"):
+    with pytest.raises(PermanentError, match=r"HTTP 400: Maximum SearchCriteria pageSize is 300\) Correct") as told:
         shop.fetch(page_size=500)
+    assert told.value.hint.startswith("Correct what the server's words name")
 
 
 def test_an_integration_signs_its_requests(shop):

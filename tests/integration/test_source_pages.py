@@ -45,6 +45,17 @@ def test_without_its_connection_the_feed_of_the_example_is_told_one_of_its_own_k
     assert f"AIRFLOW_CONN_NORDWIND='{LOGINS.get(page, usual)}" in caught.value.hint
 
 
+@pytest.mark.parametrize(("store", "login"), [("gs", "google-cloud-platform://?keyfile_json="), ("az", "wasb://")])
+def test_without_its_connection_a_bucket_is_told_one_of_its_own_store(store, login, tmp_path, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_NORDWIND", raising=False)
+    (tmp_path / "config" / "suppliers").mkdir(parents=True)
+    of_store = blocks("object_store", "toml")[0].replace('store = "s3"', f'store = "{store}"')
+    (tmp_path / "config" / "suppliers" / "nordwind.toml").write_text(of_store, encoding="utf-8")
+    with open_app(load_settings(cwd=tmp_path)) as app, pytest.raises(CredentialsError) as caught:
+        app.resolve("nordwind")
+    assert f"AIRFLOW_CONN_NORDWIND='{login}" in caught.value.hint
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_page_and_template_name_every_option(page):
     text = (REPOSITORY / f"docs/sources/{page}.md").read_text("utf-8")

@@ -46,6 +46,12 @@ def archive_kind(head: bytes) -> str | None:
     return found or ("tar" if head[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR else None)
 
 
+def or_unpack(head: bytes) -> str:
+    """Return the end of a remedy, from its comma on, for a file whose first 512 bytes are an archive's; "" for any other."""
+    kind = archive_kind(head)
+    return f', or set format.archive = "{kind}" to read the file inside' if kind else ""
+
+
 def not_a_table(head: bytes) -> str | None:
     """Return what document the text `head` begins (HTML, XML, JSON), in words, or None when it may be a table."""
     text = head.removeprefix(b"\xef\xbb\xbf")

@@ -13,7 +13,7 @@ from schemas.records import OpenBinary, RawBatch
 from schemas.rejections import Rejection
 from transforms.formats.batching import slices
 from transforms.formats.block_lines import block_lines
-from transforms.formats.content import archive_kind, not_a_table, not_text
+from transforms.formats.content import archive_kind, not_a_table, not_text, or_unpack
 from transforms.formats.delimited_block import BlockPlace, Piece, parse_block
 from transforms.formats.layout import Layout, find_layout
 from transforms.formats.limits import exceeded
@@ -62,7 +62,7 @@ def open_table(stream: IO[bytes], options: DelimitedOptions) -> Table:
         raise exceeded(f"file: {size} bytes", options.limits.file_bytes, "file_bytes")
     stream.seek(0)
     head = stream.read(_HEAD_BYTES)
-    _refuse_other_content(not_text(head) or ("a tar archive" if archive_kind(head) else None), archive_kind(head))
+    _refuse_other_content(not_text(head) or ("a tar archive" if archive_kind(head) else None), or_unpack(head))
     encoding, mark = detect(head, options.encoding)
     text = TextStream(stream, encoding, mark)
     blocks = BlockReader(text, options.block_bytes, options.limits)
@@ -74,9 +74,8 @@ def open_table(stream: IO[bytes], options: DelimitedOptions) -> Table:
     return Table(blocks, layout, rest, encoding, text.codec, crlf)
 
 
-def _refuse_other_content(found: str | None, archive: str | None = None) -> None:
+def _refuse_other_content(found: str | None, unpack: str = "") -> None:
     if found is not None:
-        unpack = f', or set format.archive = "{archive}" to read the table inside' if archive else ""
         raise DeliveryError(
             f"line 1: the file is not delimited text but {found}",
             f"Check what the address or folder delivers, or declare the right format{unpack}.",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from schemas.errors import DeliveryError
-from transforms.formats.content import not_a_table, not_text
+from transforms.formats.content import not_a_table, not_text, or_unpack
 from transforms.formats.edi_options import EdiOptions
 from transforms.formats.edi_report import unreadable
 from transforms.formats.limits import exceeded
@@ -32,7 +32,9 @@ def blocks(stream: IO[bytes], options: EdiOptions, encoding: str) -> Iterator[st
     while data := _read(stream, max(options.block_bytes, _FIRST) if is_first else options.block_bytes):
         if is_first and (what := not_text(data) or not_a_table(data)):
             raise unreadable(
-                f"line 1: this is {what}, not an EDI interchange", "Check what the source delivers.", code="FILE-NOT-TABLE"
+                f"line 1: this is {what}, not an EDI interchange",
+                f"Check what the source delivers{or_unpack(data)}.",
+                code="FILE-NOT-TABLE",
             )
         total += len(data)
         if total > options.limits.file_bytes:

@@ -11,7 +11,7 @@ from typing import IO, Any
 from schemas.errors import ConfigError, DeliveryError
 from schemas.records import OpenBinary, RawBatch
 from schemas.rejections import escape_value, rejection
-from transforms.formats.content import not_a_table, not_text
+from transforms.formats.content import not_a_table, not_text, or_unpack
 from transforms.formats.document_options import JsonOptions, alternatives
 from transforms.formats.document_rows import MOST_MEMBERS, Document, Record, batches, columns_of, first_look
 from transforms.formats.json_paths import ABSENT, CellPath, RowPath, Several, cell_path, paths_in, records, row_path
@@ -63,7 +63,8 @@ def _check_content(stream: IO[bytes], options: JsonOptions) -> str:
         other = "text that does not begin with { or ["
     if other is not None:
         message = f"line 1: the file is not JSON but {other}"
-        raise DeliveryError(message, "Check what the address or folder delivers.", code="FILE-NOT-TABLE", line=1)
+        remedy = f"Check what the address or folder delivers{or_unpack(head)}."
+        raise DeliveryError(message, remedy, code="FILE-NOT-TABLE", line=1)
     stream.seek(0)
     return JsonText(stream, options.limits).encoding
 

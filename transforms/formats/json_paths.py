@@ -48,7 +48,8 @@ def _steps(path: str, whole: str) -> tuple[Step, ...]:
     while at < len(path):
         found = _STEP.match(path, at)
         if found is None:
-            msg = f"{whole!r} is not a path: cannot read {path[at:]!r}; write for example $.data.items[*] or stock.quantity"
+            example = "a | b, with blanks around the mark" if "|" in whole else "$.data.items[*] or stock.quantity"
+            msg = f"{whole!r} is not a path: cannot read {path[at:]!r}; write for example {example}"
             raise ValueError(msg)
         name, quoted, index, every, key, value = found.group("name", "quoted", "index", "all", "key", "value")
         if key is not None:

@@ -13,7 +13,7 @@ from typing import IO
 from schemas.errors import ConfigError, DeliveryError
 from schemas.records import OpenBinary, RawBatch
 from schemas.rejections import escape_value
-from transforms.formats.content import not_a_table, not_text
+from transforms.formats.content import not_a_table, not_text, or_unpack
 from transforms.formats.document_options import XmlOptions, alternatives
 from transforms.formats.document_rows import MOST_MEMBERS, Document, Record, batches, columns_of, first_look
 from transforms.formats.text_encoding import marks_at
@@ -84,7 +84,8 @@ def _check_content(stream: IO[bytes], options: XmlOptions) -> None:
         other = "text that does not begin with <"
     if other is not None:
         message = f"line 1: the file is not XML but {other}"
-        raise DeliveryError(message, "Check what the address or folder delivers.", code="FILE-NOT-TABLE", line=1)
+        remedy = f"Check what the address or folder delivers{or_unpack(head)}."
+        raise DeliveryError(message, remedy, code="FILE-NOT-TABLE", line=1)
 
 
 def _records(stream: IO[bytes], plan: _Plan, options: XmlOptions, notes: list[str]) -> Iterator[Record]:

@@ -164,7 +164,9 @@ def cell_path(text: str) -> CellPath:
 def _step(part: str, whole: str) -> _Step:
     found = _STEP.fullmatch(part)
     if found is None:
-        msg = f"{whole!r} is not a path: cannot read {part!r}; write for example price, ../partId, @id or Price[Type='02']/Amount"
+        usual = "price, ../partId, @id or Price[Type='02']/Amount"
+        example = "a | b, with blanks around the mark" if "|" in whole else usual
+        msg = f"{whole!r} is not a path: cannot read {part!r}; write for example {example}"
         raise ValueError(msg)
     if found["attribute"]:
         return _Step("@" + found["attribute"])

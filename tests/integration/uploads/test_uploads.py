@@ -19,6 +19,7 @@ from schemas.transfer import Seen
 from stockfeed.web.server import Listening
 from tests.integration.hostile_world import HostileWorld, HourClock
 from tests.integration.uploads.door import CSV, HEAD, OTHER, TOKEN, config, door, push
+from tests.servers.certificates import Authority
 from tests.servers.feeds import feed, fetch
 
 
@@ -213,6 +214,17 @@ def test_tokens_never_travel_in_the_clear():
         Listening("0.0.0.0", 1).check()
     Listening("127.0.0.1", 1).check()
     Listening("0.0.0.0", 1, behind_proxy=True).check()
+
+
+def test_a_certificate_and_a_key_that_are_no_pair_are_told_before_anybody_is_listened_to(tmp_path):
+    one, other = Authority(tmp_path).issue("127.0.0.1", file="one.pem"), Authority(tmp_path).issue("127.0.0.1", file="other.pem")
+    (tmp_path / "key.pem").write_text("no key")
+    Listening("0.0.0.0", 1, one, one).check()
+    for key in (other, tmp_path / "key.pem", tmp_path / "absent.pem"):
+        with pytest.raises(ConfigError, match="certificate and key cannot be used"):
+            Listening("0.0.0.0", 1, one, key).check()
+    with pytest.raises(ConfigError, match="without --certificate"):
+        Listening("127.0.0.1", 1, key=one).check()
 
 
 @contextmanager

@@ -35,6 +35,18 @@ def test_every_kind_of_archive_gives_the_same_table_declared_or_found(kind):
     assert found.member == (None if kind in STREAMS else "stock.csv")
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("delimited", {}), ("json_doc", {}), ("xml_doc", {"rows": "//item"}), ("fixed_width", {"fields": {"SKU": [1, 5]}}),
+     ("edi_x12", {}), ("edifact", {})],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["gz", "zip", "xz"])
+def test_a_packed_file_of_any_format_is_refused_with_the_key_that_unpacks_it(read_format, name, options, kind):
+    with pytest.raises(DeliveryError) as caught:
+        read_format(name, PACK[kind](TABLE), ("SKU",), **options)
+    assert f'set format.archive = "{kind}" to read the file inside' in caught.value.hint
+
+
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_all_forms_of_tar_are_read_with_long_names(form):
     name = "/".join(["export" * 5] * 4) + "/stock.csv"
