@@ -82,7 +82,8 @@ def _fetch_all(app: App, config: Feed, row: feeds.FeedRow, seen: Seen, lease: Le
 
 def _record(app: App, config: Feed, row: feeds.FeedRow, fetched: Fetched, lease: Lease) -> bool:
     """Return whether one arrival was new."""
-    _load_reading_beside()
+    if not app.archive.path(fetched.sha256).exists():  # bytes that came before may well be the same again
+        _load_reading_beside()
     try:
         lease.renew()
         return archive_and_record(app, row, config, fetched, lease.write) is not None
