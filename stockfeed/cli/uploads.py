@@ -32,6 +32,7 @@ def serve_uploads(
     server = importlib.import_module("stockfeed.web.server")  # by name: the web stands beside the command line, not below it
     where = server.Listening(host, port, certificate, key, behind_proxy)
     where.check()
+    where.check_free()
     with session.app() as app:
         uploads = {code: feed.source for code, feed in app.config.feeds.items() if feed.source.type == "upload"}
         feeds = [code for code, source in uploads.items() if source.options.get("tokens")]

@@ -1,9 +1,12 @@
 """Running the upload door: one process, few connections, TLS unless it listens on this machine only."""
 
+import errno
+import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from connectors.http import is_loopback
 from schemas.errors import ConfigError
@@ -36,6 +39,25 @@ class Listening:
             raise ConfigError("--key is given without --certificate", "Give both, or neither.")
         if self.certificate:
             _check_pair(self.certificate, self.key)
+
+    def check_free(self) -> None:
+        """Raise ConfigError when another program has the port, or when this one may not."""
+        with suppress(socket.gaierror):  # told by the server itself
+            for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
+                with socket.socket(family, kind, protocol) as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    self._bind(probe, address)
+
+    def _bind(self, probe: socket.socket, address: Any) -> None:
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:  # an address that this machine has not: the server tells it
+                return
+            raise ConfigError(
+                f"port {self.port} of {self.host} cannot be listened on: {error.strerror}",
+                "Give another --port, or end the program that has this one.",
+            ) from error
 
 
 def _check_pair(certificate: Path, key: Path | None) -> None:

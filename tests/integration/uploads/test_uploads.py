@@ -227,6 +227,14 @@ def test_a_certificate_and_a_key_that_are_no_pair_are_told_before_anybody_is_lis
         Listening("127.0.0.1", 1, key=one).check()
 
 
+def test_a_port_that_another_program_has_is_told_before_anybody_is_listened_to():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"port {port} of 127.0.0.1 cannot be listened on: Address already in use"):
+            Listening("127.0.0.1", port).check_free()
+    Listening("127.0.0.1", port).check_free()
+
+
 @contextmanager
 def installed(tmp_path, template):
     world = HostileWorld(tmp_path, config(), HourClock(), template)
