@@ -100,6 +100,10 @@ def follow(address: WebAddress, location: str) -> WebAddress:
         ) from None
 
 
+_OWN_INSIDE = "Only public servers are asked; `private_host = true` allows the source's own host to be inside your networks."
+_OTHER_INSIDE = "Only the source's own host may be inside your networks: let its address name this server, if it is the right one."
+
+
 @dataclass(frozen=True, slots=True)
 class AllowList:
     """Which servers may be asked: the feed's own, and others by name. `private` lets the own one be inside our networks."""
@@ -125,14 +129,13 @@ class AllowList:
                 f"{address.origin} is not an allowed host of this source",
                 "Add it to `hosts` if the supplier confirms that the file is there. Nothing was sent to it.",
             )
-        private = self.private and (address.host, address.port) == self.own
+        is_own = (address.host, address.port) == self.own
         found = _look_up(address, lookup)
         for text in found:
-            why = refusal(ipaddress.ip_address(text.partition("%")[0]), private=private)
+            why = refusal(ipaddress.ip_address(text.partition("%")[0]), private=self.private and is_own)
             if why:
                 raise PermanentError(
-                    f"{address.origin} is at {text}, {why}: nothing was sent to it",
-                    "Only public servers are asked; `private_host = true` allows the source's own host to be inside your networks.",
+                    f"{address.origin} is at {text}, {why}: nothing was sent to it", _OWN_INSIDE if is_own else _OTHER_INSIDE
                 )
         return found
 

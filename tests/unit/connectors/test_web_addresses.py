@@ -220,9 +220,13 @@ def test_one_inner_address_among_public_ones_is_enough_to_refuse():
 def test_only_the_sources_own_host_may_be_private():
     allowed = AllowList(("intranet.example", 443), (("cdn.example", None),), private=True)
     assert allowed.resolve(parse_address("https://intranet.example/"), answers("10.0.0.1")) == ["10.0.0.1"]
-    for url in ("https://cdn.example/", "https://intranet.example:444/"):
-        with pytest.raises(PermanentError, match=r"(?i)nothing was sent"):
+    for url, remedy in (
+        ("https://cdn.example/", "Only the source's own host"),
+        ("https://intranet.example:444/", "Add it to `hosts`"),
+    ):
+        with pytest.raises(PermanentError, match=r"(?i)nothing was sent") as caught:
             allowed.resolve(parse_address(url), answers("10.0.0.1"))
+        assert caught.value.hint.startswith(remedy)  # `private_host` is set already
 
 
 def test_an_unknown_name_is_worth_another_try():
