@@ -63,8 +63,12 @@ def end(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.detach()  # closed instead of used again: a tenth of the time of dropping a million rows
         return
-    drop(connection)
-    connection.commit()
+    try:
+        drop(connection)
+        connection.commit()
+    except BaseException:
+        connection.invalidate()  # broken off before the server heard of it, the transaction would go on for the next one who asks
+        raise
 
 
 def analyze(connection: Connection) -> None:
