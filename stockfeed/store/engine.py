@@ -52,7 +52,7 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
         engine = create_engine(
             parsed, json_serializer=to_json, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS, **_TEXTS}
         )
-        _leave_read_only_to_the_server(engine)
+        _give_back_clean(engine)
         if idle_seconds is not None:
             _end_silent_sessions(engine, idle_seconds)
         return engine
@@ -66,13 +66,27 @@ _CONNECT_SECONDS = 10
 _TEXTS = {"client_encoding": "utf8"}  # COPY gets bytes; the server writes them as its database does
 
 
-def _leave_read_only_to_the_server(engine: Engine) -> None:
-    """After a `read`, SQLAlchemy leaves BEGIN READ WRITE behind, which writes where an operator made it read-only by default."""
+def _give_back_clean(engine: Engine) -> None:
+    """Let no connection go back to the pool with what the one who had it left behind.
+
+    A commit that is broken off before the database hears of it (by a time-out's signal) leaves its transaction open, and
+    SQLAlchemy takes it for ended. And after a `read`, SQLAlchemy leaves BEGIN READ WRITE behind, which writes where an operator
+    made it read-only by default.
+    """
 
     @event.listens_for(engine, "checkin")
-    def _forget(connection: Any, _record: object) -> None:
-        if connection is not None and not connection.closed and connection.read_only is not None:
-            connection.read_only = None
+    def _clean(connection: Any, _record: object) -> None:
+        if connection is None:
+            return
+        if engine.dialect.name == "sqlite":
+            with suppress(sqlite3.ProgrammingError):  # closed
+                if connection.in_transaction:
+                    connection.rollback()
+        elif not connection.closed:
+            if connection.info.transaction_status:
+                connection.rollback()
+            if connection.read_only is not None:
+                connection.read_only = None
 
 
 def _end_silent_sessions(engine: Engine, seconds: float) -> None:
@@ -110,6 +124,7 @@ def _hang_up(line: socket.socket) -> None:
 
 def _sqlite_engine(url: str, busy_seconds: float) -> Engine:
     engine = create_engine(url, json_serializer=to_json, connect_args={"timeout": busy_seconds})
+    _give_back_clean(engine)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: object) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, Executable, insert, make_url, select, text, update
+from sqlalchemy import Engine, Executable, event, insert, make_url, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from schemas.errors import ConfigError, PermanentError, TransientError
@@ -207,3 +207,21 @@ def test_a_server_that_never_answers_the_first_statement_is_given_up(monkeypatch
             pass
         server.join()
         engine.dispose()
+
+
+@pytest.mark.parametrize("at", ["execute", "commit"])
+def test_a_connection_that_was_broken_off_takes_its_transaction_to_nobody(engine, at):
+    """As by a time-out's signal, before the server heard of a commit: the next one who asked got its open transaction."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    name = {"execute": "before_cursor_execute", "commit": "commit"}[at]
+    with engine.connect() as connection:
+        connection.execute(text("UPDATE clock SET value = value + 1"))
+        event.listen(engine, name, stop)
+        with pytest.raises(KeyboardInterrupt):
+            connection.execute(text("SELECT 1")) if at == "execute" else connection.commit()
+        event.remove(engine, name, stop)
+    with write(engine) as connection:
+        assert connection.execute(text("SELECT value FROM clock WHERE name = 'change'")).scalar_one() == 0

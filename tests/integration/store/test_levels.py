@@ -4,11 +4,11 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
-from sqlalchemy import Connection, Engine, event, insert, select, text, update
+from sqlalchemy import Engine, insert, select, text, update
 
 from schemas.records import KEY_SCHEMA, RECORD_SCHEMA
 from schemas.tables import delivery, feed, inventory, level_change, product_link
-from stockfeed.store import comparison, levels, staged, staging
+from stockfeed.store import comparison, levels, staging
 from stockfeed.store.engine import write
 from stockfeed.store.undo import restore_levels
 
@@ -274,21 +274,3 @@ def test_few_touched_levels_are_compared_as_many_are(stock, monkeypatch, few_of:
     assert [tuple(row) for row in different] == [(1, 0, 1, 1000, 2000), (2, 0, 1, 5000, 0), (3, 1, 0, None, 7000)]
     assert [(row.supplier_sku, row.rejected, row.was_known) for row in gone] == [("doubtful", 1, 1), ("gone", 0, 1), ("lost", 0, 0)]
     assert compared == levels.Compared(new=1, changed=2, known=5, present=4, newly_zero=1, absent=3, others=3)
-
-
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # on SQLite the connection is closed, not given on
-def test_a_connection_whose_end_was_broken_off_is_given_to_nobody(engine: Engine) -> None:
-    """As by a time-out's signal, before the server heard of the commit: the next one who asked got its open transaction."""
-
-    def stop(_connection: Connection) -> None:
-        raise KeyboardInterrupt
-
-    with engine.connect() as connection:
-        staging.create(connection)
-        connection.commit()
-        event.listen(engine, "commit", stop)
-        with pytest.raises(KeyboardInterrupt):
-            staged.end(connection)
-    event.remove(engine, "commit", stop)
-    with write(engine) as connection:
-        assert connection.execute(text("SELECT 1")).scalar_one() == 1
