@@ -12,12 +12,11 @@ import structlog
 from sqlalchemy import Connection, Select, and_, delete, exists, func, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from schemas.errors import PermanentError
 from schemas.tables import channel, delivery, dirty_mark, feed, feed_location
 from stockfeed.bootstrap import App
 from stockfeed.pipeline.results import RetentionResult
 from stockfeed.store import checks
-from stockfeed.store.archive import not_removed
+from stockfeed.store.archive import not_listed, not_removed
 from stockfeed.store.engine import read, write
 
 log = structlog.get_logger()
@@ -154,8 +153,7 @@ def _old(folder: Path, pattern: str, now: datetime, is_wanted: Callable[[Path], 
                 if is_wanted(path) and path.stat().st_mtime < limit:
                     found.append(path)
     except OSError as error:
-        remedy = "Check the folder's access rights and its disk, then run the same command again; nothing was lost."
-        raise PermanentError(f"the folder {folder} cannot be listed: {error.strerror}", remedy, str(error)) from error
+        raise not_listed(folder, error) from error
     return found
 
 

@@ -17,6 +17,7 @@ from typing import IO, BinaryIO
 from schemas.errors import PermanentError, TransientError
 
 _CHUNK = 1 << 20
+_CHECK_THE_DISK = "Check the folder's access rights and its disk, then run the same command again; nothing was lost."
 
 
 class Archive:
@@ -140,8 +141,12 @@ class Archive:
 
 def not_removed(path: Path, error: OSError) -> PermanentError:
     """Return the error for a file that the disk does not let go of."""
-    remedy = "Check the folder's access rights and its disk, then run the same command again; nothing was lost."
-    return PermanentError(f"{path} cannot be removed: {error.strerror}", remedy, str(error))
+    return PermanentError(f"{path} cannot be removed: {error.strerror}", _CHECK_THE_DISK, str(error))
+
+
+def not_listed(folder: Path, error: OSError) -> PermanentError:
+    """Return the error for a folder of which the disk does not say what is in it."""
+    return PermanentError(f"the folder {folder} cannot be listed: {error.strerror}", _CHECK_THE_DISK, str(error))
 
 
 def _copy_hashed(source: IO[bytes], sink: BinaryIO) -> str:

@@ -17,8 +17,7 @@ from sqlalchemy import Connection, Text, and_, cast, func, select, text
 from schemas.columns import KEY_COLUMNS
 from schemas.records import KEY_SCHEMA
 from schemas.tables import inventory
-from stockfeed.store import comparison
-from stockfeed.store.comparison import VALUE_COLUMNS, is_known
+from stockfeed.store.comparison import VALUE_COLUMNS, count_levels, is_known
 
 _NAMES = (*KEY_COLUMNS, *VALUE_COLUMNS)
 _COLUMNS = [inventory.c[name] for name in _NAMES]
@@ -60,7 +59,7 @@ def level_pages(connection: Connection, feed_id: int) -> Generator[Page]:
                 raise LinesUnclear
             seen += levels
             yield Page(content, levels - known)
-    if connection.dialect.name == "postgresql" and comparison.count_levels(connection, feed_id) != seen:
+    if connection.dialect.name == "postgresql" and count_levels(connection, feed_id) != seen:
         raise LinesUnclear  # an index from before the system's order of texts changed skips some
 
 
