@@ -3,12 +3,14 @@
 Changes nothing. The command line, the console and the API show these same answers.
 """
 
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select, table, union
+from sqlalchemy import Numeric, Select, and_, cast, func, or_, select, table, union
 from sqlalchemy import column as named
 
+from schemas.columns import KEY_COLUMNS, QUANTITY_SCALE
 from schemas.errors import PermanentError
 from schemas.tables import (
     available_to_sell,
@@ -18,6 +20,7 @@ from schemas.tables import (
     feed,
     hold,
     inventory,
+    level_change,
     listing,
     product_link,
     publication,
@@ -31,6 +34,7 @@ _INVENTORY_V1 = (
     "feed", "supplier", "supplier_kind", "supplier_sku", "location", "condition", "sku", "on_hand", "available", "on_order", "unit",
     "next_available_on", "unit_cost", "currency", "as_of", "confirmed_at", "is_stale", "in_shadow", "delivery_id", "source_row",
 )  # fmt: skip
+_LAST = 10  # changes, and publications, of one SKU
 _FEED = ("code", "in_shadow", "is_stale", "as_of", "stale_at", "collected_at", "last_error", "last_applied_id")
 _DELIVERY = (
     "id", "source_name", "state", "reason_code", "reason", "received_at", "ended_at", "as_of", "size", "sha256",
@@ -192,7 +196,10 @@ def channels(app: App) -> list[dict[str, Any]]:
 
 
 def why(app: App, sku: str, channel_code: str | None = None) -> dict[str, Any]:
-    """Return everything that led to the numbers of one SKU: levels with file and row, reservations, ATS steps, publications."""
+    """Return everything that led to the numbers of one SKU.
+
+    Levels with file and row and the last changes of each, reservations, ATS steps, publications.
+    """
     ats = select(
         available_to_sell, listing.c.confirmed_quantity.label("published_quantity"), listing.c.confirmed_at.label("published_at")
     )
@@ -208,13 +215,15 @@ def why(app: App, sku: str, channel_code: str | None = None) -> dict[str, Any]:
     links = select(feed.c.code.label("feed"), *(c for c in product_link.c if c.name != "feed_id")).join(
         feed, feed.c.id == product_link.c.feed_id
     )
+    levels = [_traced(app, row) for row in stock(app, sku=sku)]
     return {
         "sku": sku,
-        "levels": [_traced(app, row) for row in stock(app, sku=sku)],
+        "levels": levels,
+        "changes": _changes(app, {(level["feed"], level["supplier_sku"]) for level in levels}),
         "links": _rows(app, links.where(product_link.c.sku == sku)),
         "reservations": _rows(app, kept),
         "available_to_sell": _rows(app, ats.order_by(available_to_sell.c.channel, available_to_sell.c.channel_location)),
-        "publications": _rows(app, sent.order_by(publication.c.id.desc()).limit(10)),
+        "publications": _rows(app, sent.order_by(publication.c.id.desc()).limit(_LAST)),
     }
 
 
@@ -222,6 +231,30 @@ def _traced(app: App, row: dict[str, Any]) -> dict[str, Any]:
     """Add the file that a level comes from: every quantity traces to (sha256, row) (I15)."""
     origin = _rows(app, select(delivery.c.source_name, delivery.c.sha256).where(delivery.c.id == row["delivery_id"]))
     return {**row, "file": origin[0]["source_name"], "sha256": origin[0]["sha256"]}
+
+
+def _changes(app: App, of: Collection[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return the last changes of the levels of these suppliers' SKUs (feed, supplier SKU), the newest first."""
+    if not of:
+        return []
+    c = level_change.c
+    # each by its feed's id, as the indices are
+    these = [
+        and_(c.feed_id == select(feed.c.id).where(feed.c.code == code).scalar_subquery(), c.supplier_sku == supplier_sku)
+        for code, supplier_sku in sorted(of)
+    ]
+    quantities = ("on_hand_before", "on_hand_after", "available_before", "available_after")
+    units = [(cast(c[name], Numeric(18, 3)) / QUANTITY_SCALE).label(name) for name in quantities]
+    query = (
+        select(
+            feed.c.code.label("feed"), *(c[name] for name in KEY_COLUMNS), c.kind, *units, c.delivery_id,
+            delivery.c.source_name.label("file"), c.at.label("changed_at"),
+        )
+        .join(feed, feed.c.id == c.feed_id)
+        .join(delivery, delivery.c.id == c.delivery_id)
+        .where(or_(*these))
+    )  # fmt: skip
+    return _rows(app, query.order_by(c.id.desc()).limit(_LAST))
 
 
 def checks(app: App) -> list[dict[str, Any]]:

@@ -204,7 +204,7 @@ level_change = Table(
     # Only of rows whose kind is not "new" (migration 0004; said here, the condition would load PostgreSQL's dialect everywhere):
     # of a first delivery nearly everything is new, and only the rest is ever asked for by kind.
     Index("ix_level_change_not_new", "delivery_id", "kind"),
-    Index("ix_level_change_feed_id_supplier_sku", "feed_id", "supplier_sku"),
+    Index("ix_level_change_feed_id_supplier_sku", "feed_id", "supplier_sku"),  # BRIN on PostgreSQL (migration 0009)
 )
 
 # Counters whose row lock orders commits: "change" numbers level_change, ats_change and dirty_mark together.

@@ -46,11 +46,12 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         "I5",
         "a change does not begin where the one before it ended",
         (
-            "SELECT 'feed ' || c.feed_id || ', ' || c.supplier_sku FROM level_change c LEFT JOIN level_change p ON p.id = ("
-            "SELECT MAX(l.id) FROM level_change l WHERE l.feed_id = c.feed_id AND l.supplier_sku = c.supplier_sku "
-            "AND l.location = c.location AND l.condition = c.condition AND l.id < c.id) "
-            "WHERE c.kind <> 'new' AND (p.id IS NULL OR c.on_hand_before IS DISTINCT FROM p.on_hand_after "
-            "OR c.available_before IS DISTINCT FROM p.available_after)"
+            "SELECT 'feed ' || feed_id || ', ' || supplier_sku FROM (SELECT kind, feed_id, supplier_sku, on_hand_before, "
+            "available_before, LAG(id) OVER level AS p_id, LAG(on_hand_after) OVER level AS p_on_hand, "
+            "LAG(available_after) OVER level AS p_available FROM level_change "
+            "WINDOW level AS (PARTITION BY feed_id, supplier_sku, location, condition ORDER BY id)) c "
+            "WHERE kind <> 'new' AND (p_id IS NULL OR on_hand_before IS DISTINCT FROM p_on_hand "
+            "OR available_before IS DISTINCT FROM p_available)"
         ),
     ),
     (

@@ -15,6 +15,11 @@ _LEVELS = (
     ("on_hand", "on hand"), ("available", "available"), ("as_of", "as of (UTC)"), ("is_stale", "stale"), ("in_shadow", "shadow"),
     ("file", "file"), ("source_row", "row"),
 )  # fmt: skip
+_CHANGES = (
+    ("changed_at", "at (UTC)"), ("feed", "feed"), ("supplier_sku", "supplier SKU"), ("location", "location"),
+    ("condition", "condition"), ("kind", "change"), ("on_hand_before", "on hand was"), ("on_hand_after", "is"),
+    ("available_before", "available was"), ("available_after", "is"), ("delivery_id", "delivery"), ("file", "file"),
+)  # fmt: skip
 _LINKS = (
     ("feed", "feed"),
     ("supplier_sku", "supplier SKU"),
@@ -36,6 +41,7 @@ def tell_why(explained: Mapping[str, Any]) -> None:
         emit("No feed has a level of this SKU, and no channel offers it.")
         return
     _section("Levels", explained["levels"], _LEVELS)
+    _section("Last changes", explained["changes"], _CHANGES)
     _section("Links to suppliers' SKUs", explained["links"], _LINKS)
     _section("Reservations", explained["reservations"], _RESERVATIONS)
     for offer in explained["available_to_sell"]:

@@ -256,6 +256,21 @@ def test_a_channel_is_previewed_approved_published_paused_and_explained(shell):
     assert shell("db", "check") == (0, "All rules hold.\n")
 
 
+def test_the_way_of_a_level_is_told_delivery_by_delivery(shell):
+    for rows in ([("A", 5), ("B", 7)], [("A", 4), ("B", 7)], [("B", 8), ("C", 1)]):
+        shell.deliver(rows)
+        shell.json("sync")
+    [told] = shell.json("why", "A")
+    names = ("kind", "on_hand_before", "on_hand_after", "delivery_id", "file")
+    assert [tuple(change[name] for name in names) for change in told["changes"]] == [
+        ("missing", "4", "4", 3, "stock3.csv"),
+        ("changed", "5", "4", 2, "stock2.csv"),
+        ("new", None, "5", 1, "stock1.csv"),
+    ]
+    assert re.search(r"changed\s+5\s+4\s+2 stock2.csv", shell("why", "A")[1])
+    assert shell.json("why", "unheard of")[0]["changes"] == []
+
+
 def test_a_sweep_names_feeds_that_became_too_old(shell):
     shell.deliver([("A", 5)])
     shell.json("sync")

@@ -50,12 +50,13 @@ def test_locations_get_their_age_from_the_deliveries_so_far(tmp_path: Path):
 
 _CHANGES = """
 INSERT INTO level_change (id, feed_id, supplier_sku, location, condition, kind, delivery_id, at)
-SELECT n, 1, 'S' || n % 5000, '', '', CASE WHEN n <= 5000 THEN 'new' ELSE 'changed' END, n / 50, now()
+SELECT n, 1, CASE WHEN n IN (100000, 201000) THEN 'RARE' ELSE 'S' || n % 5000 END, '', '',
+       CASE WHEN n <= 5000 THEN 'new' ELSE 'changed' END, n / 50, now()
 FROM generate_series({}, {}) AS n
 """
 
 
-def test_on_postgresql_the_history_of_a_delivery_is_found_without_an_entry_for_each_change(postgres_url: str) -> None:
+def test_on_postgresql_history_is_found_without_an_entry_for_each_change(postgres_url: str) -> None:
     name = f"old_{uuid.uuid4().hex[:12]}"
     server = create_engine(make_url(postgres_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
@@ -79,6 +80,12 @@ def test_on_postgresql_the_history_of_a_delivery_is_found_without_an_entry_for_e
             query = first_change(1, 2000).compile(engine, compile_kwargs={"literal_binds": True})
             plan = connection.execute(text(f"EXPLAIN (FORMAT JSON) {query}")).scalar_one()
             assert "ix_level_change_delivery_id" in str(plan)
+            of_sku = "FROM level_change WHERE feed_id = 1 AND supplier_sku = 'RARE'"
+            assert connection.execute(text(f"SELECT id {of_sku} ORDER BY id")).scalars().all() == [100_000, 201_000]
+            plan = connection.execute(text(f"EXPLAIN (FORMAT JSON) SELECT id {of_sku}")).scalar_one()
+            assert "ix_level_change_feed_id_supplier_sku" in str(plan)
+            made = made.replace("delivery_id'", "feed_id_supplier_sku'")
+            assert "USING brin (feed_id, supplier_sku text_bloom_ops" in connection.execute(text(made)).scalar_one()
     finally:
         engine.dispose()
         with server.connect() as connection:
