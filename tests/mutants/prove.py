@@ -22,7 +22,7 @@ from tests.mutants.patches import FOLDER, Mutant, StalePatchError, load_mutants
 REPOSITORY = FOLDER.parent.parent
 TIME_OUT = 600  # seconds for one bug
 _ALL_TESTS = 3000  # seconds for every named test without a bug, on a machine that is busy with other things
-_LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".state", "__pycache__", ".*_cache", ".hypothesis", "*.sqlite3*")
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".state", "__pycache__", ".*_cache", ".hypothesis", "*.sqlite3*")
 
 
 def catching_tests() -> dict[str, dict[str, str]]:
@@ -72,7 +72,7 @@ def main(names: list[str]) -> int:
         return 1
     with tempfile.TemporaryDirectory(prefix="stockfeed-mutants-") as folder:
         tree = Path(folder) / "tree"
-        shutil.copytree(REPOSITORY, tree, ignore=_LEFT_OUT, symlinks=True)
+        shutil.copytree(REPOSITORY, tree, ignore=LEFT_OUT, symlinks=True)
         code, report = run_tests(tree, sorted({table[m.name]["test"] for m in mutants}), _ALL_TESTS)
         if code != 0:
             print(f"The tests fail without any seeded bug, so they prove nothing:\n{report}")
