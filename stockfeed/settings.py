@@ -48,6 +48,7 @@ class Settings(BaseModel):
     busy_seconds: float = Field(30, ge=0, le=3600)  # how long a second writer waits for SQLite's one write lock
     file_bytes: int = Field(200_000_000, ge=1)  # one delivery
     archive_days: int = Field(90, ge=1)  # archived bytes are kept for replay at least this long
+    outbox_days: int = Field(90, ge=1)  # what was sent or replaced longer ago leaves the outbox
     archive_bytes: int = Field(5_000_000_000, ge=1)  # per supplier
 
     @field_validator("database_url")

@@ -1,10 +1,12 @@
 """reconcile: a channel read back page by page, each difference classified, and repaired through the outbox.
 
-Never writes to the channel itself: what is to be corrected waits in the outbox for the next publish.
+Never writes to the channel itself: what is to be corrected waits in the outbox for the next publish. At the end, rows that say
+nothing any more leave the outbox.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 
 import structlog
 from sqlalchemy import Connection
@@ -13,7 +15,7 @@ from connectors.protocols import Channel as Door
 from stockfeed.bootstrap import App
 from stockfeed.pipeline.accounting import Finding, account
 from stockfeed.pipeline.allocate import allocate_leased, register_channels
-from stockfeed.pipeline.channel_work import channel_lease, open_door
+from stockfeed.pipeline.channel_work import ChannelWork, channel_lease, open_door
 from stockfeed.pipeline.sending import Sending, settle_open
 from stockfeed.store import channels, listings, publications
 from stockfeed.store.listings import Shown
@@ -22,11 +24,15 @@ from transforms.sales import classify
 log = structlog.get_logger()
 
 _PAGE = 500
+_REMOVED = 5_000  # rows of the outbox that leave it in one transaction
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcileResult:
-    """What the channel showed: listings checked and equal; units sold; listings edited there; values put in the outbox again."""
+    """What the channel showed: listings checked and equal; units sold; listings edited there; values put in the outbox again.
+
+    `outbox_removed`: rows of the outbox that were past their days.
+    """
 
     channel: str
     checked: int
@@ -34,6 +40,7 @@ class ReconcileResult:
     sales_seen: int
     edited: int
     repaired: int
+    outbox_removed: int
 
 
 def reconcile(app: App, channel_code: str, *, door: Door | None = None) -> ReconcileResult:
@@ -63,9 +70,23 @@ def reconcile(app: App, channel_code: str, *, door: Door | None = None) -> Recon
         allocate_leased(work)
         with work.write() as connection:
             channels.change(connection, work.code, reconciled_at=work.now())
-    result = ReconcileResult(channel_code, checked, equal, run.tally.sales_seen, run.tally.edited, repaired)
-    log.info("reconciled", channel=channel_code, checked=checked, equal=equal, sales_seen=result.sales_seen, repaired=repaired)
+        removed = _remove_spent(work)
+    result = ReconcileResult(channel_code, checked, equal, run.tally.sales_seen, run.tally.edited, repaired, removed)
+    log.info("reconciled", **asdict(result))
     return result
+
+
+def _remove_spent(work: ChannelWork) -> int:
+    """Remove what is past its days from the channel's outbox, a bounded number at a time, and return how many rows."""
+    limit = work.now() - timedelta(days=work.app.settings.outbox_days)
+    removed = 0
+    for state in publications.ENDED:
+        ids = [0]
+        while ids:
+            with work.write() as connection:
+                ids = publications.remove_spent(connection, work.code, state, limit, after=ids[-1], limit=_REMOVED)
+            removed += len(ids)
+    return removed
 
 
 def _reconcile_page(run: Sending, page: Sequence[Shown]) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Integer, Text, case, exists, func, insert, literal, select, update
+from sqlalchemy import BigInteger, Connection, Integer, Text, case, delete, exists, func, insert, literal, select, update
 
 from schemas.publishing import Listing, PublishItem
 from schemas.tables import available_to_sell, listing, publication
@@ -18,6 +18,7 @@ from stockfeed.store.engine import with_all
 from stockfeed.store.pieces import pieces
 
 _OPEN = ("pending", "held")
+ENDED = ("confirmed", "failed", "superseded")
 ROLLBACK = "rollback"  # cause of rows that put an earlier value back
 
 
@@ -284,6 +285,28 @@ def supersede_listed(connection: Connection, channel: str, at: datetime, *, caus
     if cause is not None:
         where.append(p.cause == cause)
     return connection.execute(update(publication).where(*where).values(state="superseded", ended_at=at)).rowcount
+
+
+def remove_spent(connection: Connection, channel: str, state: str, before: datetime, *, after: int, limit: int) -> list[int]:
+    """Remove rows of an ended state that ended before an instant and say nothing any more; return their ids.
+
+    In the order of their ids from `after` on, at most `limit`: one state at a time is in that order in the index. Kept is what a
+    key, a repair or a checker may still ask for: each row of the version that is offered now, and what a rollback sent. And the
+    newest row of all, whose id SQLite would give away again.
+    """
+    p = publication.c
+    offer = (_a.channel == p.channel) & (_a.sku == p.sku) & (_a.channel_location == p.channel_location)
+    spent = (
+        select(p.id)
+        .select_from(publication.join(available_to_sell, offer))
+        .where(p.channel == channel, p.id > after, p.ended_at < before, p.version < _a.version)
+        .where(p.state == state, func.coalesce(p.cause, "") != ROLLBACK)
+        .where(p.id < select(func.max(p.id)).scalar_subquery())
+    )
+    ids = list(connection.execute(spent.order_by(p.id).limit(limit)).scalars())
+    if ids:
+        connection.execute(delete(publication).where(is_among(connection, p.id, ids)))
+    return ids
 
 
 def count_states(connection: Connection, channel: str) -> dict[str, int]:

@@ -41,7 +41,7 @@ TABLES = {
     "listing": (_READ, _KEEP),
     "product": (_KEEP, _READ),
     "product_link": (_ALL, _READ),
-    "publication": (_READ, _KEEP),
+    "publication": (_READ, _ALL),  # reconcile removes rows that are past their days
     "rejection": (_ALL, _READ),  # a delivery that is read again gets its rejections anew
     "reservation": (_KEEP, _KEEP),
 }

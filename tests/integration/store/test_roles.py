@@ -48,7 +48,7 @@ level_change          SI      SI      S          -
 listing               SIUDT   S       SIU        -
 product               SIUDT   SIU     S          -
 product_link          SIUDT   SIUD    S          -
-publication           SIUDT   S       SIU        -
+publication           SIUDT   S       SIUD       -
 rejection             SIUDT   SIUD    S          -
 reservation           SIUDT   SIU     SIU        -
 unified_stock_v1      S       S       S          S
