@@ -45,7 +45,7 @@ from schemas.tables import (
     reservation,
 )
 from stockfeed.store.among import is_among
-from stockfeed.store.engine import driver, insert_or, next_change_ids, with_all
+from stockfeed.store.engine import copying, driver, insert_or, next_change_ids, with_all
 from transforms.availability import Level, Reserved, SkuStock, Step
 
 _STEP, _quoted = '{{"detail": {}, "step": {}, "value": {}}}'.format, encode_basestring
@@ -283,14 +283,14 @@ def remember(connection: Connection, changes: Sequence[Change]) -> None:
     """Append to `changed`, for `publish_changes`. Given to the driver as it is: rows by the hundred thousand."""
     names = ", ".join(f'"{column.name}"' for column in changed.columns)
     rows = [_changed_row(change) for change in changes]
-    with driver(connection) as direct:
-        if connection.dialect.name == "sqlite":
-            marks = ", ".join("?" * len(changed.columns))
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(changed.columns))
+        with driver(connection) as direct:
             direct.executemany(f"INSERT INTO temp.changed ({names}) VALUES ({marks})", rows)  # noqa: S608 (our names)
-            return
-        with direct.cursor() as cursor, cursor.copy(f"COPY changed ({names}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
+        return
+    with copying(connection, f"COPY changed ({names}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def _changed_row(change: Change) -> tuple[str | int | None, ...]:

@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from schemas.rejections import Rejection
 from schemas.tables import delivery, feed, hold, rejection
 from schemas.transfer import Fetched
-from stockfeed.store.engine import driver
+from stockfeed.store.engine import copying
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ def write_rejections(connection: Connection, delivery_id: int, rejections: list[
         return
     columns = ", ".join(f'"{name}"' for name in rows[0])
     into = f"COPY rejection ({columns}) FROM STDIN"  # sooner than a statement for each
-    with driver(connection) as direct, direct.cursor() as cursor, cursor.copy(into) as copy:
+    with copying(connection, into) as copy:
         for row in rows:
             copy.write_row(tuple(row.values()))
 

@@ -37,7 +37,8 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
     """Return an engine for `url` (sqlite:///path or postgresql://…); nothing is connected yet.
 
     `idle_seconds`: PostgreSQL ends a session that is silent for so long, so that a worker that sleeps inside a transaction does
-    not keep its locks from all others, and one whose message never left does not wait for the answer for ever.
+    not keep its locks from all others, and one whose message never left does not wait for the answer for ever. What is sent in
+    several messages before the server answers, many rows for one statement or a COPY, we break off after as long ourselves.
     """
     try:
         parsed = make_url(url)
@@ -50,7 +51,11 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
         engine = create_engine(
-            parsed, json_serializer=to_json, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS, **_TEXTS}
+            parsed,
+            json_serializer=to_json,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": _CONNECT_SECONDS, **_TEXTS},
+            execution_options={_PATIENCE: idle_seconds},
         )
         _give_back_clean(engine)
         if idle_seconds is not None:
@@ -63,6 +68,7 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
 
 _ENDS_IDLE_SESSIONS = 140_000  # PostgreSQL 14
 _CONNECT_SECONDS = 10
+_PATIENCE = "stockfeed_patience"
 _TEXTS = {"client_encoding": "utf8"}  # COPY gets bytes; the server writes them as its database does
 
 
@@ -102,10 +108,35 @@ def _end_silent_sessions(engine: Engine, seconds: float) -> None:
             connection.commit()
         return connection
 
+    @event.listens_for(engine, "do_executemany")
+    def _executemany(cursor: Any, statement: str, parameters: Any, _context: object) -> bool:
+        with _hanging_up_after(seconds, cursor.connection):  # the rows follow each other without an answer to each
+            cursor.executemany(statement, parameters)
+        return True
+
 
 @contextmanager
-def _hanging_up_after(seconds: float, connection: Any) -> Iterator[None]:
-    """End the connection if this takes longer: until its first statement is answered, the server waits for ever."""
+def copying(connection: Connection, statement: str) -> Iterator[Any]:
+    """Yield the driver's COPY of a statement FROM STDIN (PostgreSQL): it takes `write` and `write_row`."""
+    seconds = connection.get_execution_options().get(_PATIENCE)
+    with (
+        driver(connection) as direct,
+        _hanging_up_after(seconds, direct),
+        direct.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        yield copy
+
+
+@contextmanager
+def _hanging_up_after(seconds: float | None, connection: Any) -> Iterator[None]:
+    """End the connection if this takes longer (None: never).
+
+    A server waits for ever until the first statement is answered, and for the rest of what is sent in several messages.
+    """
+    if seconds is None:
+        yield
+        return
     with socket.socket(fileno=os.dup(connection.fileno())) as line:
         timer = threading.Timer(seconds, _hang_up, [line])
         timer.daemon = True

@@ -12,7 +12,7 @@ import polars as pl
 from sqlalchemy import Connection, Select, Table, bindparam, delete, select, text, update
 
 from schemas.records import KEY_SCHEMA, RECORD_SCHEMA
-from stockfeed.store.engine import driver
+from stockfeed.store.engine import copying, driver
 from stockfeed.store.staged import DEFAULTS, create, drop, index_numbers, picked, rejected_key, staged, touched_key
 
 __all__ = [
@@ -74,11 +74,10 @@ def _load(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
     if not frame.height:
         return
     given = frame.select(column for column in frame if not _is_default(column, table))
-    with driver(connection) as direct:
-        if connection.dialect.name == "sqlite":
-            _insert(direct, table.name, given)
-        else:
-            _copy(direct, table.name, given)
+    if connection.dialect.name == "sqlite":
+        _insert(connection, table.name, given)
+    else:
+        _copy(connection, table.name, given)
 
 
 def _is_default(column: pl.Series, table: Table) -> bool:
@@ -87,17 +86,17 @@ def _is_default(column: pl.Series, table: Table) -> bool:
     return column.null_count() == 0 and bool((column == DEFAULTS[column.name]).all())
 
 
-def _copy(direct: Any, table: str, given: pl.DataFrame) -> None:
+def _copy(connection: Connection, table: str, given: pl.DataFrame) -> None:
     """Copy into a temporary table of PostgreSQL."""
     # Every text is quoted and only null is not: a SKU spelled \N stays a SKU.
     body = io.BytesIO()
     given.write_csv(body, include_header=False, null_value="\\N", quote_style="non_numeric")
     columns = ", ".join(f'"{name}"' for name in given.columns)
-    with direct.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv, NULL '\\N')") as copy:
+    with copying(connection, f"COPY {table} ({columns}) FROM STDIN (FORMAT csv, NULL '\\N')") as copy:
         copy.write(body.getvalue())
 
 
-def _insert(direct: Any, table: str, frame: pl.DataFrame) -> None:
+def _insert(connection: Connection, table: str, frame: pl.DataFrame) -> None:
     """Insert into a temporary table of SQLite, many rows a statement."""
     texts = frame.with_columns(pl.col(pl.Date).cast(pl.String)) if pl.Date in frame.schema.values() else frame
     columns = ", ".join(f'"{name}"' for name in texts.columns)
@@ -107,8 +106,9 @@ def _insert(direct: Any, table: str, frame: pl.DataFrame) -> None:
     for page in texts.iter_slices(_FETCHED):
         values = list(chain.from_iterable(zip(*(column.to_list() for column in page), strict=True)))
         whole = page.height // _ROWS_A_STATEMENT * _ROWS_A_STATEMENT * page.width
-        direct.executemany(into + many, _portions(values, 0, whole, _ROWS_A_STATEMENT * page.width))
-        direct.executemany(into + one, _portions(values, whole, len(values), page.width))
+        with driver(connection) as direct:
+            direct.executemany(into + many, _portions(values, 0, whole, _ROWS_A_STATEMENT * page.width))
+            direct.executemany(into + one, _portions(values, whole, len(values), page.width))
 
 
 def _portions(values: list[Any], start: int, end: int, size: int) -> Iterator[list[Any]]:

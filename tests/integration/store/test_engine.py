@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, Executable, event, insert, make_url, select, text, update
+from sqlalchemy import Connection, Engine, Executable, bindparam, event, insert, make_url, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from schemas.errors import ConfigError, PermanentError, TransientError
-from schemas.tables import check_run, metadata
-from stockfeed.store.engine import current_change_id, make_engine, next_change_ids, read, translated, with_all, write
+from schemas.tables import check_run, clock, metadata
+from stockfeed.store.engine import copying, current_change_id, make_engine, next_change_ids, read, translated, with_all, write
 from stockfeed.store.upgrade import current_revision, newest_revision, upgrade
+from tests.servers.deaf_line import deaf_line
 
 
 def test_the_migrations_make_exactly_the_declared_tables(engine: Engine):
@@ -206,6 +207,39 @@ def test_a_server_that_never_answers_the_first_statement_is_given_up(monkeypatch
         with pytest.raises(TransientError), read(engine):
             pass
         server.join()
+        engine.dispose()
+
+
+def _many_updates(connection: Connection) -> None:
+    renamed = update(clock).where(clock.c.name == bindparam("was")).values(value=5)
+    connection.execute(renamed, [{"was": "change"}, {"was": "other"}])
+
+
+def _copy_rows(connection: Connection) -> None:
+    with copying(connection, "COPY clock (name, value) FROM STDIN") as copy:
+        copy.write_row(("one", 1))
+
+
+@pytest.mark.parametrize(("work", "begins", "lost"), [(_many_updates, b"UPDATE clock", b"B"), (_copy_rows, b"COPY clock", b"d")])
+def test_what_never_reached_the_server_is_not_waited_for_for_ever(work, begins, lost, postgres_url: str, postgres_template: str):
+    """The server waits for the rest of what it got, and says nothing; psycopg waits for its answer."""
+    url = make_url(postgres_url).set(database=postgres_template).render_as_string(hide_password=False)
+    with deaf_line(url, begins, lost) as line:
+        engine = make_engine(line, idle_seconds=1)
+        told: list[BaseException] = []
+
+        def go() -> None:
+            try:
+                with write(engine) as connection:
+                    work(connection)
+            except TransientError as error:
+                told.append(error)
+
+        worker = threading.Thread(target=go, daemon=True)  # one that waits for ever does not hold up the tests
+        worker.start()
+        worker.join(30)
+        assert not worker.is_alive()
+        assert len(told) == 1
         engine.dispose()
 
 
