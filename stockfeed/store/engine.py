@@ -51,12 +51,9 @@ def make_engine(url: str, *, busy_seconds: float = _BUSY_SECONDS, idle_seconds: 
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
         engine = create_engine(
-            parsed,
-            json_serializer=to_json,
-            pool_pre_ping=True,
-            connect_args={"connect_timeout": _CONNECT_SECONDS, **_TEXTS},
-            execution_options={_PATIENCE: idle_seconds},
+            parsed, json_serializer=to_json, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS, **_TEXTS}
         )
+        engine.update_execution_options(**{_PATIENCE: idle_seconds})
         _give_back_clean(engine)
         if idle_seconds is not None:
             _end_silent_sessions(engine, idle_seconds)

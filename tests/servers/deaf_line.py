@@ -4,7 +4,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from sqlalchemy import URL, make_url
 
@@ -21,23 +21,24 @@ def deaf_line(url: str, begins: bytes, lost: bytes) -> Iterator[str]:
     parsed = make_url(url)
     with ExitStack() as life:
         listener = life.enter_context(socket.create_server(("127.0.0.1", 0)))
-        lines: list[socket.socket] = []
 
         def carry() -> None:
-            client = listener.accept()[0]
-            server = _connect(parsed)
-            lines.extend((client, server))
-            threading.Thread(target=_back, args=(server, client), daemon=True).start()
-            _forth(client, server, begins, lost)
+            with listener.accept()[0] as client, _connect(parsed) as server:
+                back = threading.Thread(target=_back, args=(server, client), daemon=True)
+                back.start()
+                _forth(client, server, begins, lost)
+                with suppress(OSError):  # the server was first
+                    server.shutdown(socket.SHUT_RDWR)
+                back.join()
 
-        threading.Thread(target=carry, daemon=True).start()
+        carrying = threading.Thread(target=carry, daemon=True)
+        carrying.start()
         port = listener.getsockname()[1]
         query = {"sslmode": "disable", "gssencmode": "disable"}
         yield URL.create(
             "postgresql", parsed.username, parsed.password, "127.0.0.1", port, parsed.database, query
         ).render_as_string(hide_password=False)
-        for line in lines:
-            line.close()
+        carrying.join(10)
 
 
 def _connect(url: URL) -> socket.socket:
@@ -51,16 +52,14 @@ def _connect(url: URL) -> socket.socket:
 
 
 def _back(server: socket.socket, client: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # one end is gone
         while content := server.recv(65_536):
             client.sendall(content)
         client.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # one end is gone
 
 
 def _forth(client: socket.socket, server: socket.socket, begins: bytes, lost: bytes) -> None:
-    try:
+    with suppress(OSError, struct.error):  # one end is gone
         head = client.recv(4, socket.MSG_WAITALL)  # the first message has no letter
         server.sendall(head + client.recv(_LENGTH.unpack(head)[0] - 4, socket.MSG_WAITALL))
         has_begun = is_deaf = False
@@ -71,5 +70,3 @@ def _forth(client: socket.socket, server: socket.socket, begins: bytes, lost: by
             is_deaf |= has_begun and kind == lost
             if not is_deaf:
                 server.sendall(kind + length + body)
-    except OSError:
-        return  # one end is gone
