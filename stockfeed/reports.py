@@ -3,11 +3,12 @@
 Changes nothing. The command line, the console and the API show these same answers.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Numeric, Select, and_, cast, func, or_, select, table, union
+from sqlalchemy import Select, and_, func, select, table, union
 from sqlalchemy import column as named
 
 from schemas.columns import KEY_COLUMNS, QUANTITY_SCALE
@@ -35,6 +36,7 @@ _INVENTORY_V1 = (
     "next_available_on", "unit_cost", "currency", "as_of", "confirmed_at", "is_stale", "in_shadow", "delivery_id", "source_row",
 )  # fmt: skip
 _LAST = 10  # changes, and publications, of one SKU
+_CHANGED = ("on_hand_before", "on_hand_after", "available_before", "available_after")
 _FEED = ("code", "in_shadow", "is_stale", "as_of", "stale_at", "collected_at", "last_error", "last_applied_id")
 _DELIVERY = (
     "id", "source_name", "state", "reason_code", "reason", "received_at", "ended_at", "as_of", "size", "sha256",
@@ -198,7 +200,7 @@ def channels(app: App) -> list[dict[str, Any]]:
 def why(app: App, sku: str, channel_code: str | None = None) -> dict[str, Any]:
     """Return everything that led to the numbers of one SKU.
 
-    Levels with file and row and the last changes of each, reservations, ATS steps, publications.
+    Levels with file and row and their last changes, reservations, ATS steps, publications.
     """
     ats = select(
         available_to_sell, listing.c.confirmed_quantity.label("published_quantity"), listing.c.confirmed_at.label("published_at")
@@ -219,7 +221,7 @@ def why(app: App, sku: str, channel_code: str | None = None) -> dict[str, Any]:
     return {
         "sku": sku,
         "levels": levels,
-        "changes": _changes(app, {(level["feed"], level["supplier_sku"]) for level in levels}),
+        "changes": _changes(app, sku, levels),
         "links": _rows(app, links.where(product_link.c.sku == sku)),
         "reservations": _rows(app, kept),
         "available_to_sell": _rows(app, ats.order_by(available_to_sell.c.channel, available_to_sell.c.channel_location)),
@@ -233,28 +235,38 @@ def _traced(app: App, row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "file": origin[0]["source_name"], "sha256": origin[0]["sha256"]}
 
 
-def _changes(app: App, of: Collection[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Return the last changes of the levels of these suppliers' SKUs (feed, supplier SKU), the newest first."""
-    if not of:
-        return []
+def _changes(app: App, sku: str, levels: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the last changes of the levels of a SKU, the newest first; also of levels that an undo has taken away."""
     c = level_change.c
+    linked = _rows(app, select(feed.c.code.label("feed"), product_link.c.supplier_sku)
+                   .join(feed, feed.c.id == product_link.c.feed_id).where(product_link.c.sku == sku))  # fmt: skip
+    others = {(level["feed"], level["supplier_sku"]) for level in (*levels, *linked) if level["supplier_sku"] != sku}
     # each by its feed's id, as the indices are
-    these = [
-        and_(c.feed_id == select(feed.c.id).where(feed.c.code == code).scalar_subquery(), c.supplier_sku == supplier_sku)
-        for code, supplier_sku in sorted(of)
-    ]
-    quantities = ("on_hand_before", "on_hand_after", "available_before", "available_after")
-    units = [(cast(c[name], Numeric(18, 3)) / QUANTITY_SCALE).label(name) for name in quantities]
-    query = (
+    conditions = [and_(c.feed_id.in_(select(feed.c.id)), c.supplier_sku == sku)]
+    for code, supplier_sku in sorted(others):
+        of_feed = select(feed.c.id).where(feed.c.code == code).scalar_subquery()
+        conditions.append(and_(c.feed_id == of_feed, c.supplier_sku == supplier_sku))
+    found = [row for condition in conditions for row in _rows(app, _newest_changes().where(condition))]
+    newest = sorted(found, key=lambda row: -int(row["id"]))[:_LAST]
+    return [{name: _units(value) if name in _CHANGED else value for name, value in row.items() if name != "id"} for row in newest]
+
+
+def _newest_changes() -> Select[Any]:
+    c = level_change.c
+    return (
         select(
-            feed.c.code.label("feed"), *(c[name] for name in KEY_COLUMNS), c.kind, *units, c.delivery_id,
-            delivery.c.source_name.label("file"), c.at.label("changed_at"),
+            c.id, feed.c.code.label("feed"), *(c[name] for name in KEY_COLUMNS), c.kind, *(c[name] for name in _CHANGED),
+            c.delivery_id, delivery.c.source_name.label("file"), c.at.label("changed_at"),
         )
         .join(feed, feed.c.id == c.feed_id)
         .join(delivery, delivery.c.id == c.delivery_id)
-        .where(or_(*these))
+        .order_by(c.id.desc())
+        .limit(_LAST)
     )  # fmt: skip
-    return _rows(app, query.order_by(c.id.desc()).limit(_LAST))
+
+
+def _units(thousandths: int | None) -> str | None:
+    return None if thousandths is None else str(json_ready(Decimal(thousandths) / QUANTITY_SCALE))
 
 
 def checks(app: App) -> list[dict[str, Any]]:

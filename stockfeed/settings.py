@@ -21,6 +21,7 @@ from stockfeed.redaction import KNOWN
 __all__ = ["Config", "ConfigMistakesError", "Settings", "feed_config_version", "load_config", "load_feed", "load_settings"]
 
 PREFIX = "STOCKFEED_"
+_CENTURY = 36_500  # days
 _LOOKALIKE = 0.8  # a variable this near to one of ours is a typing mistake, not somebody else's
 
 
@@ -47,8 +48,8 @@ class Settings(BaseModel):
     lease_seconds: int = Field(900, ge=10)  # a run that stops renewing its lease is overtaken after this
     busy_seconds: float = Field(30, ge=0, le=3600)  # how long a second writer waits for SQLite's one write lock
     file_bytes: int = Field(200_000_000, ge=1)  # one delivery
-    archive_days: int = Field(90, ge=1)  # archived bytes are kept for replay at least this long
-    outbox_days: int = Field(90, ge=1)  # what was sent or replaced longer ago leaves the outbox
+    archive_days: int = Field(90, ge=1, le=_CENTURY)  # archived bytes are kept for replay at least this long
+    outbox_days: int = Field(90, ge=1, le=_CENTURY)  # what was sent or replaced longer ago leaves the outbox
     archive_bytes: int = Field(5_000_000_000, ge=1)  # per supplier
 
     @field_validator("database_url")

@@ -23,14 +23,17 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         "I5",
         "the level is not what the last change in its history left",
         (
-            "WITH last AS (SELECT MAX(id) AS id FROM level_change GROUP BY feed_id, supplier_sku, location, condition) "
+            "WITH by_delivery AS (SELECT feed_id, supplier_sku, location, condition, MAX(id) AS id, "
+            "MAX(CASE WHEN kind = 'new' THEN 1 ELSE 0 END) AS brought FROM level_change "
+            "GROUP BY feed_id, supplier_sku, location, condition, delivery_id), "
+            "last AS (SELECT id, brought, ROW_NUMBER() OVER "
+            "(PARTITION BY feed_id, supplier_sku, location, condition ORDER BY id DESC) AS place FROM by_delivery) "
             "SELECT f.code || ', ' || c.supplier_sku FROM last JOIN level_change c ON c.id = last.id "
             "JOIN feed f ON f.id = c.feed_id LEFT JOIN inventory i ON i.feed_id = c.feed_id AND i.supplier_sku = c.supplier_sku "
-            "AND i.location = c.location AND i.condition = c.condition WHERE CASE WHEN i.feed_id IS NOT NULL THEN "
+            "AND i.location = c.location AND i.condition = c.condition "
+            "WHERE last.place = 1 AND CASE WHEN i.feed_id IS NOT NULL THEN "
             "i.on_hand IS DISTINCT FROM c.on_hand_after OR i.available IS DISTINCT FROM c.available_after "
-            "OR i.on_order IS DISTINCT FROM c.on_order_after ELSE NOT (c.kind = 'undone' AND EXISTS (SELECT 1 FROM level_change n "
-            "WHERE n.feed_id = c.feed_id AND n.supplier_sku = c.supplier_sku AND n.location = c.location "
-            "AND n.condition = c.condition AND n.kind = 'new' AND n.delivery_id = c.delivery_id)) END"
+            "OR i.on_order IS DISTINCT FROM c.on_order_after ELSE NOT (c.kind = 'undone' AND last.brought = 1) END"
         ),
     ),
     (

@@ -17,8 +17,8 @@ _LEVELS = (
 )  # fmt: skip
 _CHANGES = (
     ("changed_at", "at (UTC)"), ("feed", "feed"), ("supplier_sku", "supplier SKU"), ("location", "location"),
-    ("condition", "condition"), ("kind", "change"), ("on_hand_before", "on hand was"), ("on_hand_after", "is"),
-    ("available_before", "available was"), ("available_after", "is"), ("delivery_id", "delivery"), ("file", "file"),
+    ("condition", "condition"), ("kind", "change"), ("on_hand_before", "on hand was"), ("on_hand_after", "on hand is"),
+    ("available_before", "available was"), ("available_after", "available is"), ("delivery_id", "delivery"), ("file", "file"),
 )  # fmt: skip
 _LINKS = (
     ("feed", "feed"),
@@ -37,7 +37,7 @@ _PUBLICATIONS = (
 def tell_why(explained: Mapping[str, Any]) -> None:
     """Write everything that led to the numbers of one SKU, for people."""
     emit(f"SKU {explained['sku']}")
-    if not explained["levels"] and not explained["available_to_sell"]:
+    if not (explained["levels"] or explained["changes"] or explained["available_to_sell"]):
         emit("No feed has a level of this SKU, and no channel offers it.")
         return
     _section("Levels", explained["levels"], _LEVELS)

@@ -24,7 +24,7 @@ from transforms.sales import classify
 log = structlog.get_logger()
 
 _PAGE = 500
-_REMOVED = 5_000  # rows of the outbox that leave it in one transaction
+_REMOVED, _MOST_REMOVED = 5_000, 200_000  # rows that leave the outbox in one transaction, and in one reconcile
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,20 @@ def reconcile(app: App, channel_code: str, *, door: Door | None = None) -> Recon
 
 
 def _remove_spent(work: ChannelWork) -> int:
-    """Remove what is past its days from the channel's outbox, a bounded number at a time, and return how many rows."""
+    """Remove what is past its days from the channel's outbox and return how many rows; the next reconcile goes on with the rest.
+
+    They are looked for without the right to write, and removed a bounded number at a time.
+    """
     limit = work.now() - timedelta(days=work.app.settings.outbox_days)
     removed = 0
     for state in publications.ENDED:
         ids = [0]
-        while ids:
-            with work.write() as connection:
-                ids = publications.remove_spent(connection, work.code, state, limit, after=ids[-1], limit=_REMOVED)
+        while ids and removed < _MOST_REMOVED:
+            with work.read() as connection:
+                ids = publications.spent(connection, work.code, state, limit, after=ids[-1], limit=_REMOVED)
+            if ids:
+                with work.write() as connection:
+                    publications.remove(connection, ids)
             removed += len(ids)
     return removed
 

@@ -287,26 +287,31 @@ def supersede_listed(connection: Connection, channel: str, at: datetime, *, caus
     return connection.execute(update(publication).where(*where).values(state="superseded", ended_at=at)).rowcount
 
 
-def remove_spent(connection: Connection, channel: str, state: str, before: datetime, *, after: int, limit: int) -> list[int]:
-    """Remove rows of an ended state that ended before an instant and say nothing any more; return their ids.
+def spent(connection: Connection, channel: str, state: str, before: datetime, *, after: int, limit: int) -> list[int]:
+    """Return the ids of rows of an ended state that ended before an instant and say nothing any more.
 
-    In the order of their ids from `after` on, at most `limit`: one state at a time is in that order in the index. Kept is what a
-    key, a repair or a checker may still ask for: each row of the version that is offered now, and what a rollback sent. And the
-    newest row of all, whose id SQLite would give away again.
+    In their order from `after` on, at most `limit`: one state at a time is in that order in the index. Not among them is what a
+    key, a repair, a person or a checker may still ask for: the rows of the versions that are offered and confirmed now and what
+    came between, what a rollback sent, and the newest row of all, whose id SQLite would give away again.
     """
     p = publication.c
     offer = (_a.channel == p.channel) & (_a.sku == p.sku) & (_a.channel_location == p.channel_location)
-    spent = (
+    shown = (_li.channel == p.channel) & (_li.sku == p.sku) & (_li.channel_location == p.channel_location)
+    rows = (
         select(p.id)
-        .select_from(publication.join(available_to_sell, offer))
+        .select_from(publication.join(available_to_sell, offer).outerjoin(listing, shown))
         .where(p.channel == channel, p.id > after, p.ended_at < before, p.version < _a.version)
+        .where(p.version < func.coalesce(_li.confirmed_version, _a.version))
         .where(p.state == state, func.coalesce(p.cause, "") != ROLLBACK)
         .where(p.id < select(func.max(p.id)).scalar_subquery())
     )
-    ids = list(connection.execute(spent.order_by(p.id).limit(limit)).scalars())
-    if ids:
-        connection.execute(delete(publication).where(is_among(connection, p.id, ids)))
-    return ids
+    return list(connection.execute(rows.order_by(p.id).limit(limit)).scalars())
+
+
+def remove(connection: Connection, ids: Sequence[int]) -> None:
+    """Remove these rows, which have ended."""
+    p = publication.c
+    connection.execute(delete(publication).where(is_among(connection, p.id, ids), p.state.in_(ENDED)))
 
 
 def count_states(connection: Connection, channel: str) -> dict[str, int]:

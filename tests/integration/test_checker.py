@@ -10,13 +10,13 @@ from sqlalchemy.exc import DBAPIError
 
 from schemas.errors import ConfigError, TransientError
 from schemas.tables import metadata
-from stockfeed.checker import QUERIES, check_database
+from stockfeed.checker import QUERIES, check_database, levels
 from stockfeed.checker.reading import snapshot
 from stockfeed.cli.boundary import run
 from stockfeed.pipeline.acts import reject_delivery, release_delivery, replay_delivery, undo_delivery
 from stockfeed.pipeline.retention import retain
 from stockfeed.pipeline.sweep import sweep
-from stockfeed.store.engine import write
+from stockfeed.store.engine import read, write
 from tests.integration.checked_world import WHO, SellingWorld
 from tests.integration.pipeline.conftest import csv
 
@@ -371,3 +371,12 @@ def test_the_command_ends_with_1_and_names_the_faults(sound, monkeypatch, capsys
     assert (code, json.loads(told)["rule"]) == (1, "I5")
     code, told = check("--archive", "nowhere")
     assert (code, told.count("are not in the archive")) == (1, 4)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_no_rule_of_levels_looks_something_up_for_each_level(engine):
+    """A SKU's history is found by filters of blocks there: for each of many levels that took hours."""
+    with read(engine) as connection:
+        plans = {what: "\n".join(connection.execute(text(f"EXPLAIN {query}")).scalars()) for _, what, query in levels.QUERIES}
+    lookups = ("SubPlan", "ix_level_change_feed_id_supplier_sku")
+    assert [what for what, plan in plans.items() if any(one in plan for one in lookups)] == []

@@ -268,6 +268,10 @@ def test_the_way_of_a_level_is_told_delivery_by_delivery(shell):
         ("new", None, "5", 1, "stock1.csv"),
     ]
     assert re.search(r"changed\s+5\s+4\s+2 stock2.csv", shell("why", "A")[1])
+    shell.json("deliveries", "undo", "3", "--reason", "wrong file")
+    [gone] = shell.json("why", "C")
+    assert (gone["levels"], [change["kind"] for change in gone["changes"]]) == ([], ["undone", "new"])
+    assert "undone" in shell("why", "C")[1]
     assert shell.json("why", "unheard of")[0]["changes"] == []
 
 

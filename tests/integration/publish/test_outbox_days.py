@@ -7,7 +7,7 @@ import pytest
 
 from stockfeed.checker import offers
 from stockfeed.pipeline import reconcile as reconciling
-from stockfeed.pipeline.channel_acts import rollback_channel
+from stockfeed.pipeline.channel_acts import pause_channel, rollback_channel
 from tests.integration.publish.conftest import WHO
 
 DAYS = 90
@@ -79,9 +79,25 @@ def test_the_newest_row_of_all_stays_so_that_its_id_is_not_given_away_again(simp
     with simple.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE available_to_sell SET version = version + 1 WHERE sku = 'A'")
     simple.clock.advance(days=DAYS, hours=1)
-    with simple.engine.begin() as connection:
-        ids = reconciling.publications.remove_spent(
-            connection, "shop", "confirmed", simple.clock.now - timedelta(days=DAYS), after=0, limit=10
-        )
-    assert ids
+    limit = simple.clock.now - timedelta(days=DAYS)
+    with simple.engine.connect() as connection:
+        ids = reconciling.publications.spent(connection, "shop", "confirmed", limit, after=0, limit=10)
     assert newest not in ids
+
+
+def test_what_the_channel_shows_stays_while_a_newer_value_has_not_reached_it(simple):
+    simple.deliver("acme.stock", {"A": 11})
+    simple.publish()
+    pause_channel(simple.app, "shop", **WHO)
+    simple.deliver("acme.stock", {"A": 3})
+    simple.allocate()
+    simple.clock.advance(days=DAYS, hours=1)
+    simple.deliver("acme.stock", {"A": 3, "B": 20})
+    simple.reconcile()
+    assert [row for row in simple.outbox() if row[0] == "A"] == [("A", 11, "confirmed"), ("A", 3, "pending")]
+
+
+def test_a_long_backlog_goes_with_several_reconciles(grown, monkeypatch):
+    monkeypatch.setattr(reconciling, "_REMOVED", 1)
+    monkeypatch.setattr(reconciling, "_MOST_REMOVED", 2)
+    assert [grown.reconcile().outbox_removed for _ in range(3)] == [2, 1, 0]

@@ -3,10 +3,12 @@
 import re
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, insert, update
 
+from schemas.tables import level_change, product_link
 from stockfeed import reports
 from stockfeed.pipeline.allocate import allocate
+from stockfeed.store.engine import write
 
 _LARGE = ("inventory", "i", "available_to_sell", "publication", "level_change", "ats_change", "listing", "reservation")
 
@@ -30,6 +32,29 @@ def test_every_level_offer_and_value_to_be_sent_of_a_sku_is_told_once(sold):
     assert [row["channel"] for row in found["publications"]] == ["two", "one"]
     only = reports.why(sold.app, "A", "two")
     assert {row["channel"] for row in only["available_to_sell"] + only["publications"]} == {"two"}
+
+
+@pytest.mark.parametrize(("thousandths", "told"), [(123_456_789_012_345_678, "123456789012345.678"), (4_500, "4.5"), (0, "0")])
+def test_a_change_is_told_exactly_however_large(sold, thousandths, told):
+    with write(sold.engine) as connection:
+        connection.execute(update(level_change).values(on_hand_before=thousandths, on_hand_after=None))
+    changes = reports.why(sold.app, "A")["changes"]
+    assert [(row["feed"], row["on_hand_before"], row["on_hand_after"]) for row in changes] == [
+        ("own.stock", told, None),
+        ("acme.stock", told, None),
+    ]
+
+
+def test_changes_of_another_suppliers_name_for_the_sku_are_among_them(sold):
+    sold.deliver("own.stock", {"OTHER": 3, "STRANGE": 4})
+    with write(sold.engine) as connection:
+        link = {"feed_id": sold.feeds["own.stock"], "supplier_sku": "OTHER", "sku": "A"}
+        connection.execute(insert(product_link).values(link))
+    assert [(row["feed"], row["supplier_sku"]) for row in reports.why(sold.app, "A")["changes"]] == [
+        ("own.stock", "OTHER"),
+        ("own.stock", "A"),
+        ("acme.stock", "A"),
+    ]
 
 
 def test_levels_of_a_sku_are_those_of_one_feed_where_asked_for(sold):
