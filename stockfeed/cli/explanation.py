@@ -41,7 +41,8 @@ def tell_why(explained: Mapping[str, Any]) -> None:
         emit("No feed has a level of this SKU, and no channel offers it.")
         return
     _section("Levels", explained["levels"], _LEVELS)
-    _section("Last changes", explained["changes"], _CHANGES)
+    named_otherwise = any(change["supplier_sku"] != explained["sku"] for change in explained["changes"])
+    _section("Last changes", explained["changes"], [(k, n) for k, n in _CHANGES if named_otherwise or k != "supplier_sku"])
     _section("Links to suppliers' SKUs", explained["links"], _LINKS)
     _section("Reservations", explained["reservations"], _RESERVATIONS)
     for offer in explained["available_to_sell"]:
